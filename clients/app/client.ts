@@ -1,0 +1,128 @@
+// The app's client: the three services with the headers that every call needs, deadlines, typed errors, and a session
+// that keeps itself fresh. It keeps nothing on disk: the app stores what `onSession` gives it.
+
+import { timestampMs } from '@bufbuild/protobuf/wkt';
+import { type Client, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
+import { LoginActivity } from '../../gen/countersign/v1/login_activity_pb.ts';
+import type { Session } from '../../gen/countersign/v1/session_pb.ts';
+import { TrustedDevices } from '../../gen/countersign/v1/trusted_devices_pb.ts';
+import { TwoStepAuth } from '../../gen/countersign/v1/two_step_auth_pb.ts';
+import { CountersignError, typedErrors } from '../errors.ts';
+
+export { CountersignError } from '../errors.ts';
+
+/** The secrets of a signed-in device, as they were last given. */
+export type Tokens = Pick<Session, 'accessToken' | 'refreshToken'> & { readonly accessTokenExpireTime: number };
+
+export interface AppClientOptions {
+  /** Makes the transport with the interceptors of this client, such as createConnectTransport of @connectrpc/connect-web. */
+  readonly transport: (interceptors: Interceptor[]) => Transport;
+  /** The app's version, such as `2.3.1`. */
+  readonly clientVersion: string;
+  readonly platform: 'ios' | 'android' | 'web';
+  /** The languages of the person, as in accept-language. Where it is left out, a browser sends its own. */
+  readonly acceptLanguage?: string;
+  /** Milliseconds that a call may take; 10 s by default. */
+  readonly timeoutMs?: number;
+  /** What is stored from before; undefined on a device that is signed out. */
+  readonly tokens?: Tokens | undefined;
+  /** Told of every new pair, to store it before anything else; undefined when the session is over. */
+  readonly onTokens?: (tokens: Tokens | undefined) => void;
+}
+
+export interface AppClient {
+  readonly twoStepAuth: Client<typeof TwoStepAuth>;
+  readonly trustedDevices: Client<typeof TrustedDevices>;
+  readonly loginActivity: Client<typeof LoginActivity>;
+  /** Takes the session of SignIn or VerifyCode over: later calls carry its tokens. */
+  useSession(session: Session): void;
+  /** The tokens that are in use. */
+  readonly tokens: Tokens | undefined;
+}
+
+const defaultTimeoutMs = 10_000;
+/** An access token is renewed this long before it ends, so that a slow call does not outlive it. */
+const renewBeforeMs = 15_000;
+
+export function createAppClient(options: AppClientOptions): AppClient {
+  let tokens = options.tokens;
+  let refreshing: Promise<void> | undefined;
+
+  const setTokens = (next: Tokens | undefined) => {
+    tokens = next;
+    options.onTokens?.(next);
+  };
+  const useSession = (session: Session) =>
+    setTokens({
+      accessToken: session.accessToken,
+      refreshToken: session.refreshToken,
+      accessTokenExpireTime: session.accessTokenExpireTime ? timestampMs(session.accessTokenExpireTime) : 0,
+    });
+
+  /** One refresh at a time: a refresh token is good once. */
+  const refresh = (): Promise<void> => {
+    refreshing ??= renew().finally(() => {
+      refreshing = undefined;
+    });
+    return refreshing;
+  };
+  const renew = async () => {
+    if (tokens === undefined) return;
+    try {
+      const { session } = await twoStepAuth.refreshSession({ refreshToken: tokens.refreshToken });
+      if (session !== undefined) useSession(session);
+    } catch (error) {
+      if (CountersignError.is(error, 'SESSION_INVALID')) setTokens(undefined);
+      throw error;
+    }
+  };
+
+  const headers: Interceptor = (next) => (req) => {
+    req.header.set('countersign-client-version', options.clientVersion);
+    req.header.set('countersign-client-platform', options.platform);
+    if (options.acceptLanguage !== undefined) req.header.set('accept-language', options.acceptLanguage);
+    return next(req);
+  };
+
+  /** Calls that hold a secret of their own carry no token. */
+  const withoutSession = new Set(['signIn', 'sendCode', 'verifyCode', 'getChallenge', 'refreshSession']);
+  const session: Interceptor = (next) => async (req) => {
+    if (tokens === undefined || withoutSession.has(req.method.localName)) return next(req);
+    if (Date.now() > tokens.accessTokenExpireTime - renewBeforeMs) await refresh();
+    const used = tokens?.accessToken;
+    req.header.set('authorization', `Bearer ${used}`);
+    try {
+      return await next(req);
+    } catch (error) {
+      if (!CountersignError.is(error, 'SESSION_INVALID')) throw error;
+      if (error.reasonMetadata['cause'] !== 'EXPIRED') {
+        setTokens(undefined);
+        throw error;
+      }
+      // This device's clock is wrong, or another call has refreshed meanwhile.
+      if (tokens?.accessToken === used) await refresh();
+      req.header.set('authorization', `Bearer ${tokens?.accessToken}`);
+      return next(req);
+    }
+  };
+
+  const deadline: Interceptor = (next) => (req) => {
+    if (req.stream) return next(req);
+    return next({
+      ...req,
+      signal: AbortSignal.any([req.signal, AbortSignal.timeout(options.timeoutMs ?? defaultTimeoutMs)]),
+    });
+  };
+
+  const transport = options.transport([session, typedErrors, headers, deadline]);
+  const twoStepAuth = createClient(TwoStepAuth, transport);
+  return {
+    twoStepAuth,
+    trustedDevices: createClient(TrustedDevices, transport),
+    loginActivity: createClient(LoginActivity, transport),
+    useSession,
+    get tokens() {
+      return tokens;
+    },
+  };
+}

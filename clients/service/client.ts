@@ -1,0 +1,36 @@
+// The client of internal callers, over gRPC: the services with the caller's token, deadlines and typed errors.
+
+import { type Client, createClient, type Interceptor } from '@connectrpc/connect';
+import { createGrpcTransport } from '@connectrpc/connect-node';
+import { Accounts } from '../../gen/countersign/internal/v1/accounts_pb.ts';
+import { Sessions } from '../../gen/countersign/internal/v1/sessions_pb.ts';
+import { typedErrors } from '../errors.ts';
+
+export { CountersignError } from '../errors.ts';
+
+export interface ServiceClientOptions {
+  /** The internal listener, such as `http://127.0.0.1:9090`. */
+  readonly baseUrl: string;
+  /** The service token of this caller. */
+  readonly serviceToken: string;
+  /** Milliseconds that a call may take; 5 s by default. */
+  readonly timeoutMs?: number;
+}
+
+export interface ServiceClient {
+  readonly accounts: Client<typeof Accounts>;
+  readonly sessions: Client<typeof Sessions>;
+}
+
+export function createServiceClient({ baseUrl, serviceToken, timeoutMs = 5_000 }: ServiceClientOptions): ServiceClient {
+  const authorize: Interceptor = (next) => (req) => {
+    req.header.set('authorization', `Bearer ${serviceToken}`);
+    return next(req);
+  };
+  const transport = createGrpcTransport({
+    baseUrl,
+    interceptors: [typedErrors, authorize],
+    defaultTimeoutMs: timeoutMs,
+  });
+  return { accounts: createClient(Accounts, transport), sessions: createClient(Sessions, transport) };
+}

@@ -1,0 +1,233 @@
+// The only wiring: config in, running server out. Sees every room and holds no rule.
+
+import type { AddressInfo } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { DescService } from '@bufbuild/protobuf';
+import type { ConnectRouter } from '@connectrpc/connect';
+import { Accounts } from '../gen/countersign/internal/v1/accounts_pb.ts';
+import { Sessions } from '../gen/countersign/internal/v1/sessions_pb.ts';
+import { LoginActivity } from '../gen/countersign/v1/login_activity_pb.ts';
+import { TrustedDevices } from '../gen/countersign/v1/trusted_devices_pb.ts';
+import { TwoStepAuth } from '../gen/countersign/v1/two_step_auth_pb.ts';
+import { Health } from '../gen/health/v1/health_pb.ts';
+import { type Address, type Config, ConfigError } from './config.ts';
+import { createMailer } from './delivery/email.ts';
+import { startOutbox } from './delivery/outbox.ts';
+import { createEmbeddedDirectory } from './directory/embedded.ts';
+import { createPasswords } from './directory/passwords.ts';
+import type { Deps } from './flows/accounts.ts';
+import type { Clock } from './flows/ports.ts';
+import { authenticate } from './flows/sessions.ts';
+import { createOrigins } from './location/origins.ts';
+import { bundledCityFiles, openPlaces } from './location/places.ts';
+import { createRandom } from './platform/clock.ts';
+import { createAccessTokens, createCodes, type NamedKey } from './platform/keys.ts';
+import type { Logger } from './platform/log.ts';
+import { secrets } from './platform/secrets.ts';
+import { accounts } from './rpc/accounts.ts';
+import { peerContext } from './rpc/call.ts';
+import { createGate, minimumHeader } from './rpc/client-version.ts';
+import { createCors } from './rpc/cors.ts';
+import { toConnectError } from './rpc/errors.ts';
+import { createRequestHandler, type RequestHandlerOptions } from './rpc/handler.ts';
+import { createServingState, healthService } from './rpc/health.ts';
+import { internalInterceptors, publicInterceptors } from './rpc/interceptors.ts';
+import { type Listener, listen, type NodeHandler } from './rpc/listener.ts';
+import { loginActivity } from './rpc/login-activity.ts';
+import { createPendingCount } from './rpc/pending-count.ts';
+import { reflectionRoutes } from './rpc/reflection.ts';
+import { ensureRequestId, requestIdHeader } from './rpc/request-id.ts';
+import type { ServiceToken } from './rpc/service-tokens.ts';
+import { jwks, sessions } from './rpc/sessions.ts';
+import { trustedDevices } from './rpc/trusted-devices.ts';
+import { twoStepAuth } from './rpc/two-step-auth.ts';
+import { Database, isUnavailable } from './store/database.ts';
+import { createDeliveryLog } from './store/deliveries.ts';
+import { maintain } from './store/maintenance.ts';
+import { migrate } from './store/migrate.ts';
+import { createDirectoryWriter, createStore } from './store/store.ts';
+
+/** What development mode fills in, and production must be given. */
+export interface AppConfig extends Config {
+  readonly databaseUrl: string;
+  readonly smtpUrl: string;
+  readonly codeKeys: readonly NamedKey[];
+  readonly signingKeys: readonly NamedKey[];
+  readonly serviceTokens: readonly ServiceToken[];
+}
+
+export interface App {
+  readonly publicAddress: string;
+  readonly internalAddress: string;
+  /** For what development mode does with the flows itself. */
+  readonly deps: Deps;
+  /** Says NOT_SERVING, lets open calls finish for at most 10 s, and closes what it opened. */
+  stop(): Promise<void>;
+}
+
+/** A message is a few hundred bytes; what is larger is no request of ours. */
+const readMaxBytes = 64 * 1024;
+const graceMs = 10_000;
+/** A call that needs the database waits for it this long in all. */
+const databasePatienceMs = 1_500;
+const healthEveryMs = 500;
+
+export async function startApp(config: AppConfig, log: Logger, clock: Clock): Promise<App> {
+  const random = createRandom();
+  const [places] = await Promise.all([
+    openPlaces({
+      cityFiles: config.geoipCity === undefined ? bundledCityFiles() : [config.geoipCity],
+      ...(config.geoipConnectionType === undefined ? {} : { connectionTypeFile: config.geoipConnectionType }),
+      log,
+    }),
+    migrateWhenReachable(config.databaseUrl, clock, log),
+  ]);
+  const database = new Database({
+    url: config.databaseUrl,
+    poolSize: config.databasePoolSize,
+    patienceMs: databasePatienceMs,
+  });
+  const passwords = await createPasswords(config.hashesAtOnce, 200);
+  const directory = createEmbeddedDirectory(database, passwords);
+  const codes = createCodes(config.codeKeys, config.limits.codeDigits);
+  const deps: Deps = {
+    clock,
+    random,
+    secrets,
+    codes,
+    directory,
+    limits: config.limits,
+    tokens: createAccessTokens(config.signingKeys, config.tokenIssuer, config.tokenAudience),
+    places: createOrigins(places),
+    store: createStore(database),
+    directoryWriter: createDirectoryWriter(database, passwords.hash),
+  };
+  const mailer = createMailer({ smtpUrl: config.smtpUrl, from: config.mailFrom });
+  const outbox = startOutbox(
+    {
+      clock,
+      codes,
+      directory,
+      mailer,
+      log,
+      deliveries: createDeliveryLog(database),
+      maintain: () => maintain(config.databaseUrl, config.limits, clock.now()),
+    },
+    { databaseUrl: config.databaseUrl, concurrency: 8, brandName: config.brandName },
+  );
+
+  const serving = createServingState(true);
+  const health = setInterval(async () => serving.set(await database.answers()), healthEveryMs);
+  const shutdown = new AbortController();
+  const pendingCount = createPendingCount(log);
+  const common = { toConnectError, readMaxBytes, log, shutdownSignal: shutdown.signal };
+  const http = new Map([['/.well-known/jwks.json', jwks(deps)]]);
+
+  const gate = createGate({ ...config, onRefusedSoon: pendingCount.add });
+  const publicServices = [TwoStepAuth, TrustedDevices, LoginActivity];
+  const publicOptions: RequestHandlerOptions = {
+    ...common,
+    http,
+    routes: routesOf(config, serving, publicServices, (router) =>
+      router
+        .service(TwoStepAuth, twoStepAuth(deps))
+        .service(TrustedDevices, trustedDevices(deps))
+        .service(LoginActivity, loginActivity(deps)),
+    ),
+    interceptors: publicInterceptors({
+      log,
+      trustedProxies: config.trustedProxies,
+      authenticate: (token) => authenticate(deps, token),
+    }),
+    admit: (method, header) => (isOurs(method.parent) ? gate.admit(header) : undefined),
+    answerHeaders: (_method, header) => [
+      [requestIdHeader, ensureRequestId(header)],
+      [minimumHeader, gate.minimumFor(header)],
+    ],
+    contextValues: (req) => peerContext(req.socket.remoteAddress),
+    ...(config.allowedOrigins.length > 0 ? { cors: createCors(config.allowedOrigins) } : {}),
+  };
+  const internalServices = [Accounts, Sessions];
+  const internalOptions: RequestHandlerOptions = {
+    ...common,
+    http,
+    routes: routesOf(config, serving, internalServices, (router) =>
+      router.service(Accounts, accounts(deps)).service(Sessions, sessions(deps)),
+    ),
+    interceptors: internalInterceptors({ log, serviceTokens: () => config.serviceTokens }),
+    answerHeaders: (_method, header) => [[requestIdHeader, ensureRequestId(header)]],
+  };
+
+  const listeners: Listener[] = [];
+  const stop = async () => {
+    clearInterval(health);
+    serving.set(false);
+    shutdown.abort();
+    await Promise.all(listeners.map((listener) => listener.close(graceMs)));
+    await outbox.stop();
+    pendingCount.stop();
+    mailer.close();
+    places.close();
+    await database.close();
+  };
+  try {
+    for (const [setting, address, options] of [
+      ['COUNTERSIGN_PUBLIC_ADDRESS', config.publicAddress, publicOptions],
+      ['COUNTERSIGN_INTERNAL_ADDRESS', config.internalAddress, internalOptions],
+    ] as const) {
+      listeners.push(await listenOn(setting, address, createRequestHandler(options), log));
+    }
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+  const [publicAddress, internalAddress] = listeners.map(({ address }) => `http://${hostOf(address)}:${address.port}`);
+  return { publicAddress: publicAddress ?? '', internalAddress: internalAddress ?? '', deps, stop };
+}
+
+async function listenOn(setting: string, address: Address, handler: NodeHandler, log: Logger): Promise<Listener> {
+  try {
+    return await listen({ ...address, handler, log });
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    const why = code === 'EADDRINUSE' ? 'is taken' : `can't be listened on (${code ?? error})`;
+    throw new ConfigError(`${setting} takes a free address of this machine: ${address.host}:${address.port} ${why}`);
+  }
+}
+
+function hostOf({ address, family }: AddressInfo): string {
+  return family === 'IPv6' ? `[${address}]` : address;
+}
+
+/** A listener's services, with health and, unless it is switched off, reflection. */
+function routesOf(
+  config: AppConfig,
+  state: ReturnType<typeof createServingState>,
+  services: readonly DescService[],
+  own: (router: ConnectRouter) => ConnectRouter,
+): (router: ConnectRouter) => void {
+  return (router) => {
+    own(router).service(Health, healthService({ state, services: services.map((service) => service.typeName) }));
+    if (config.reflection) reflectionRoutes([...services, Health])(router);
+  };
+}
+
+function isOurs(service: DescService): boolean {
+  return service.typeName.startsWith('countersign.v1.');
+}
+
+/** At a start of many, or beside a database that starts too, PostgreSQL may not answer yet. */
+async function migrateWhenReachable(url: string, clock: Clock, log: Logger): Promise<void> {
+  for (;;) {
+    try {
+      return await migrate(url, clock.now());
+    } catch (error) {
+      if (!isUnavailable(error)) throw error;
+      log.warn(
+        { why: error instanceof Error ? error.message : String(error) },
+        'PostgreSQL is not reachable; trying again',
+      );
+      await sleep(500);
+    }
+  }
+}

@@ -1,0 +1,341 @@
+// The environment → one frozen, typed value. Every setting is in one of the tables below; an error names the setting and
+// what it takes. Nothing else reads the environment.
+
+import { type ClientVersion, parseClientVersion } from './domain/client-version.ts';
+import type { Platform } from './domain/device.ts';
+import { platforms } from './domain/device.ts';
+import type { Limits } from './domain/limits.ts';
+import type { NamedKey } from './platform/keys.ts';
+import { parseTrustedProxies, type TrustedProxies } from './rpc/client-address.ts';
+import { type Scope, type ServiceToken, scopes } from './rpc/service-tokens.ts';
+
+export interface Address {
+  readonly host: string;
+  readonly port: number;
+}
+
+export interface Config {
+  readonly mode: 'development' | 'production';
+  readonly publicAddress: Address;
+  readonly internalAddress: Address;
+  readonly publicUrl: string;
+  readonly dataDir: string;
+  readonly databaseUrl: string | undefined;
+  readonly databasePoolSize: number;
+  readonly smtpUrl: string | undefined;
+  readonly mailFrom: string;
+  readonly mailboxAddress: Address;
+  readonly mailboxSmtpAddress: Address;
+  readonly brandName: string;
+  readonly codeKeys: readonly NamedKey[] | undefined;
+  readonly signingKeys: readonly NamedKey[] | undefined;
+  readonly tokenIssuer: string;
+  readonly tokenAudience: string;
+  /** Development: one token with every scope, made at first start where it is not given. */
+  readonly developmentServiceToken: string | undefined;
+  readonly serviceTokens: readonly ServiceToken[];
+  readonly minimumVersions: Readonly<Record<Platform, ClientVersion>>;
+  readonly pendingVersions: Readonly<Partial<Record<Platform, ClientVersion>>>;
+  readonly updateUrls: Readonly<Partial<Record<Platform, string>>>;
+  readonly geoipCity: string | undefined;
+  readonly geoipConnectionType: string | undefined;
+  readonly trustedProxies: TrustedProxies;
+  readonly allowedOrigins: readonly string[];
+  readonly reflection: boolean;
+  readonly hashesAtOnce: number;
+  readonly logLevel: string;
+  readonly limits: Limits;
+}
+
+/** A setting that is missing or wrong: one line that names it and what it takes. */
+export class ConfigError extends Error {
+  override readonly name = 'ConfigError';
+}
+
+/** sysexits.h, EX_CONFIG. */
+export const exitCodeOfConfigError = 78;
+
+type Environment = Readonly<Record<string, string | undefined>>;
+
+const second = 1_000;
+const minute = 60 * second;
+const hour = 60 * minute;
+const day = 24 * hour;
+
+/** The numbers of the product: setting, default, bounds, and where the default comes from. */
+const numbers = {
+  // NIST SP 800-63B-4, 3.1.3.2: at least 6.
+  codeDigits: ['COUNTERSIGN_CODE_DIGITS', 6, 6, 9],
+  // NIST SP 800-63B-4, 3.1.3.2: at most 10 minutes.
+  challengeLifetimeMs: ['COUNTERSIGN_CODE_LIFETIME', '10m', '1m', '10m'],
+  // OWASP, Kratos, better-auth.
+  wrongCodesPerChallenge: ['COUNTERSIGN_CODE_ATTEMPTS', 5, 1, 10],
+  sendsPerChannel: ['COUNTERSIGN_CODE_SENDS', 5, 1, 20],
+  // Against push bombing.
+  challengesPerHour: ['COUNTERSIGN_CHALLENGES_PER_HOUR', 10, 1, 1_000],
+  wrongCodesBeforeWait: ['COUNTERSIGN_WRONG_CODES_BEFORE_WAIT', 30, 1, 100],
+  // NIST SP 800-63B-4, 3.2.2: at most 100.
+  wrongCodesBeforeLock: ['COUNTERSIGN_WRONG_CODES_BEFORE_LOCK', 100, 1, 100],
+  wrongCodeFirstWaitMs: ['COUNTERSIGN_WRONG_CODE_FIRST_WAIT', '1m', '1s', '1h'],
+  wrongCodeLongestWaitMs: ['COUNTERSIGN_WRONG_CODE_LONGEST_WAIT', '1h', '1s', '24h'],
+  // OWASP Authentication Cheat Sheet; a trusted device has a budget of its own (OWASP, device cookies).
+  passwordGuessesPerNetwork: ['COUNTERSIGN_PASSWORD_GUESSES_PER_NETWORK', 10, 1, 1_000],
+  passwordGuessesPerDevice: ['COUNTERSIGN_PASSWORD_GUESSES_PER_DEVICE', 10, 1, 1_000],
+  passwordGuessWindowMs: ['COUNTERSIGN_PASSWORD_GUESS_WINDOW', '15m', '1m', '1h'],
+  passwordGuessesPerHour: ['COUNTERSIGN_PASSWORD_GUESSES_PER_HOUR', 100, 1, 10_000],
+  repeatWindowMs: ['COUNTERSIGN_REPEAT_WINDOW', '2m', '1s', '10m'],
+  refreshGraceMs: ['COUNTERSIGN_REFRESH_GRACE', '60s', '0s', '5m'],
+  accessTokenLifetimeMs: ['COUNTERSIGN_ACCESS_TOKEN_LIFETIME', '5m', '10s', '1h'],
+  sessionIdleMs: ['COUNTERSIGN_SESSION_IDLE', '30d', '1m', '365d'],
+  sessionLifetimeMs: ['COUNTERSIGN_SESSION_LIFETIME', '180d', '1m', '730d'],
+  trustIdleMs: ['COUNTERSIGN_TRUST_IDLE', '180d', '1m', '730d'],
+  trustedDevicesPerAccount: ['COUNTERSIGN_TRUSTED_DEVICES', 20, 1, 100],
+  activityRetentionMs: ['COUNTERSIGN_ACTIVITY_RETENTION', '400d', '1d', '3650d'],
+} as const;
+
+/** Reads and checks the whole environment. Throws ConfigError at the first setting that is missing or wrong. */
+export function readConfig(env: Environment): Config {
+  const mode = oneOf(env, 'COUNTERSIGN_MODE', ['development', 'production'], 'development');
+  const config: Config = {
+    mode,
+    publicAddress: address(env, 'COUNTERSIGN_PUBLIC_ADDRESS', '127.0.0.1:8080'),
+    internalAddress: address(env, 'COUNTERSIGN_INTERNAL_ADDRESS', '127.0.0.1:9090'),
+    publicUrl: url(env, 'COUNTERSIGN_PUBLIC_URL', ['http:', 'https:']) ?? 'http://127.0.0.1:8080',
+    dataDir: env['COUNTERSIGN_DATA_DIR'] || '.data',
+    databaseUrl: url(env, 'DATABASE_URL', ['postgres:', 'postgresql:']),
+    databasePoolSize: integer(env, 'COUNTERSIGN_DATABASE_POOL', 20, 2, 1_000),
+    smtpUrl: url(env, 'SMTP_URL', ['smtp:', 'smtps:']),
+    mailFrom: mailFrom(env, 'COUNTERSIGN_MAIL_FROM'),
+    mailboxAddress: address(env, 'COUNTERSIGN_MAILBOX_ADDRESS', '127.0.0.1:1080'),
+    mailboxSmtpAddress: address(env, 'COUNTERSIGN_MAILBOX_SMTP_ADDRESS', '127.0.0.1:1025'),
+    brandName: env['COUNTERSIGN_BRAND_NAME'] || 'Countersign',
+    codeKeys: keys(env, 'COUNTERSIGN_CODE_KEYS'),
+    signingKeys: keys(env, 'COUNTERSIGN_SIGNING_KEYS'),
+    tokenIssuer: env['COUNTERSIGN_TOKEN_ISSUER'] || 'countersign',
+    tokenAudience: env['COUNTERSIGN_TOKEN_AUDIENCE'] || 'countersign',
+    developmentServiceToken: developmentToken(env, 'COUNTERSIGN_SERVICE_TOKEN'),
+    serviceTokens: serviceTokens(env, 'COUNTERSIGN_SERVICE_TOKENS'),
+    minimumVersions: minimumVersions(env, 'COUNTERSIGN_MINIMUM_CLIENT_VERSION', '2.3'),
+    pendingVersions: perPlatform(env, 'COUNTERSIGN_PENDING_CLIENT_VERSION', version),
+    updateUrls: perPlatform(env, 'COUNTERSIGN_UPDATE_URL', webUrl),
+    geoipCity: env['COUNTERSIGN_GEOIP_CITY'] || undefined,
+    geoipConnectionType: env['COUNTERSIGN_GEOIP_CONNECTION_TYPE'] || undefined,
+    trustedProxies: trustedProxies(env, 'COUNTERSIGN_TRUSTED_PROXIES', 'loopback'),
+    allowedOrigins: allowedOrigins(env, 'COUNTERSIGN_ALLOWED_ORIGINS'),
+    reflection: oneOf(env, 'COUNTERSIGN_REFLECTION', ['on', 'off'], 'on') === 'on',
+    hashesAtOnce: integer(env, 'COUNTERSIGN_HASHES_AT_ONCE', 2, 1, 64),
+    logLevel: oneOf(env, 'COUNTERSIGN_LOG_LEVEL', ['debug', 'info', 'warn', 'error', 'silent'], 'info'),
+    limits: limits(env),
+  };
+  if (mode === 'production') refuseUnfit(env, config);
+  return Object.freeze(config);
+}
+
+/** What production must be given, and what it must not be left to. */
+function refuseUnfit(env: Environment, config: Config): void {
+  const needed = {
+    DATABASE_URL: [config.databaseUrl, 'postgresql://user:password@host:5432/name'],
+    SMTP_URL: [config.smtpUrl, 'smtps://user:password@host:465'],
+    COUNTERSIGN_MAIL_FROM: [env['COUNTERSIGN_MAIL_FROM'], 'Name <no-reply@example.com>'],
+    COUNTERSIGN_PUBLIC_URL: [env['COUNTERSIGN_PUBLIC_URL'], 'https://accounts.example.com'],
+    COUNTERSIGN_CODE_KEYS: [config.codeKeys, 'id:base64 of 32 random bytes, several separated by commas'],
+    COUNTERSIGN_SIGNING_KEYS: [config.signingKeys, 'id:base64 of 32 random bytes, several separated by commas'],
+    COUNTERSIGN_SERVICE_TOKENS: [env['COUNTERSIGN_SERVICE_TOKENS'], serviceTokensForm],
+  } as const;
+  for (const [name, [value, form]] of Object.entries(needed)) {
+    if (value === undefined || value === '') throw new ConfigError(`${name} is missing: production needs ${form}`);
+  }
+  if (config.developmentServiceToken !== undefined) {
+    throw new ConfigError('COUNTERSIGN_SERVICE_TOKEN is for development: production takes COUNTERSIGN_SERVICE_TOKENS');
+  }
+  const proxyEndsTls = oneOf(env, 'COUNTERSIGN_PROXY_ENDS_TLS', ['yes', 'no'], 'no') === 'yes';
+  for (const name of ['publicAddress', 'internalAddress'] as const) {
+    if (!isLoopback(config[name].host) && !proxyEndsTls) {
+      const setting = name === 'publicAddress' ? 'COUNTERSIGN_PUBLIC_ADDRESS' : 'COUNTERSIGN_INTERNAL_ADDRESS';
+      throw new ConfigError(
+        `${setting} is not loopback and would speak cleartext: set COUNTERSIGN_PROXY_ENDS_TLS=yes where a proxy in front ends TLS`,
+      );
+    }
+  }
+}
+
+function limits(env: Environment): Limits {
+  const read = Object.fromEntries(
+    Object.entries(numbers).map(([key, [name, fallback, least, most]]) => [
+      key,
+      typeof fallback === 'number'
+        ? integer(env, name, fallback, least as number, most as number)
+        : duration(env, name, fallback, least as string, most as string),
+    ]),
+  ) as Readonly<Record<keyof typeof numbers, number>>;
+  const { challengesPerHour, passwordGuessWindowMs, passwordGuessesPerHour, ...same } = read;
+  return {
+    ...same,
+    resendWaitsMs: durations(env, 'COUNTERSIGN_RESEND_WAITS', '30s,60s,120s,240s'),
+    challengesPerAccount: { count: challengesPerHour, windowMs: hour },
+    passwordGuessesPerNetwork: { count: read.passwordGuessesPerNetwork, windowMs: passwordGuessWindowMs },
+    passwordGuessesPerDevice: { count: read.passwordGuessesPerDevice, windowMs: passwordGuessWindowMs },
+    passwordGuessesOverall: { count: passwordGuessesPerHour, windowMs: hour },
+  };
+}
+
+function refuse(name: string, takes: string): never {
+  // The value itself may be a secret, or long: only the name is told.
+  throw new ConfigError(`${name} takes ${takes}`);
+}
+
+function oneOf<T extends string>(env: Environment, name: string, values: readonly T[], fallback: T): T {
+  const text = env[name] || fallback;
+  return values.find((value) => value === text) ?? refuse(name, values.join(' or '));
+}
+
+function integer(env: Environment, name: string, fallback: number, least: number, most: number): number {
+  const text = env[name];
+  if (text === undefined || text === '') return fallback;
+  const value = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+  return value >= least && value <= most ? value : refuse(name, `a whole number from ${least} to ${most}`);
+}
+
+const units = { s: second, m: minute, h: hour, d: day } as const;
+
+function parseDuration(text: string): number | undefined {
+  const match = /^(\d{1,6})([smhd])$/.exec(text);
+  return match === null ? undefined : Number(match[1]) * units[match[2] as keyof typeof units];
+}
+
+function duration(env: Environment, name: string, fallback: string, least: string, most: string): number {
+  const value = parseDuration(env[name] || fallback);
+  const fits = value !== undefined && value >= (parseDuration(least) ?? 0) && value <= (parseDuration(most) ?? 0);
+  return fits ? value : refuse(name, `a duration from ${least} to ${most}, such as ${fallback}`);
+}
+
+function durations(env: Environment, name: string, fallback: string): readonly number[] {
+  return (env[name] || fallback)
+    .split(',')
+    .map((text) => parseDuration(text.trim()) ?? refuse(name, `durations separated by commas, such as ${fallback}`));
+}
+
+function address(env: Environment, name: string, fallback: string): Address {
+  const match = /^(?:\[([0-9a-fA-F:]+)\]|([^:[\]\s]+)):(\d{1,5})$/.exec(env[name] || fallback);
+  const host = match?.[1] ?? match?.[2];
+  const port = Number(match?.[3]);
+  if (host === undefined || port > 65_535) return refuse(name, `host:port, such as ${fallback} or [::1]:8080`);
+  return { host, port };
+}
+
+function isLoopback(host: string): boolean {
+  return host === 'localhost' || host === '::1' || host.startsWith('127.');
+}
+
+function url(env: Environment, name: string, protocols: readonly string[]): string | undefined {
+  const text = env[name];
+  if (text === undefined || text === '') return undefined;
+  const parsed = URL.parse(text);
+  return parsed !== null && protocols.includes(parsed.protocol)
+    ? text
+    : refuse(name, `a URL that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`);
+}
+
+function mailFrom(env: Environment, name: string): string {
+  const text = env[name] || 'Countersign <no-reply@localhost>';
+  return /^([^<>\r\n]*<[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+)$/.test(text)
+    ? text
+    : refuse(name, 'an address such as no-reply@example.com or Name <no-reply@example.com>');
+}
+
+function keys(env: Environment, name: string): readonly NamedKey[] | undefined {
+  const text = env[name];
+  if (text === undefined || text === '') return undefined;
+  const parsed = text.split(',').map((entry) => {
+    const [keyId, encoded, ...rest] = entry.trim().split(':');
+    const key = Buffer.from(encoded ?? '', 'base64');
+    if (keyId === undefined || !/^[\w-]{1,32}$/.test(keyId) || key.length !== 32 || rest.length > 0) {
+      return refuse(name, 'id:base64 of 32 random bytes, several separated by commas (openssl rand -base64 32)');
+    }
+    return { keyId, key };
+  });
+  if (new Set(parsed.map((key) => key.keyId)).size !== parsed.length) refuse(name, 'keys with ids that differ');
+  return parsed;
+}
+
+function developmentToken(env: Environment, name: string): string | undefined {
+  const text = env[name];
+  if (text === undefined || text === '') return undefined;
+  return /^[\x21-\x7e]{16,256}$/.test(text) ? text : refuse(name, '16 to 256 printable characters without spaces');
+}
+
+const serviceTokensForm = `name:scope+scope:sha256 of the token in hex, several separated by commas, scopes of ${scopes.join(', ')}`;
+
+function serviceTokens(env: Environment, name: string): readonly ServiceToken[] {
+  const text = env[name];
+  if (text === undefined || text === '') return [];
+  return text.split(',').map((entry) => {
+    const [caller, names, hash, ...rest] = entry.trim().split(':');
+    const granted = names?.split('+') ?? [];
+    const known = granted.every((scope): scope is Scope => scopes.some((each) => each === scope));
+    const wellFormed =
+      caller !== undefined &&
+      /^[\w.-]{1,64}$/.test(caller) &&
+      granted.length > 0 &&
+      hash !== undefined &&
+      /^[0-9a-f]{64}$/i.test(hash) &&
+      rest.length === 0;
+    if (!wellFormed || !known) return refuse(name, serviceTokensForm);
+    return { name: caller, scopes: granted, hash: Buffer.from(hash, 'hex') };
+  });
+}
+
+function version(name: string, text: string): ClientVersion {
+  return parseClientVersion(text) ?? refuse(name, 'a version such as 2.3, or one a platform: ios=2.3,android=2.4');
+}
+
+function webUrl(name: string, text: string): string {
+  const parsed = URL.parse(text);
+  return parsed !== null && /^[a-z][a-z0-9+.-]*:$/.test(parsed.protocol)
+    ? text
+    : refuse(name, 'a URL, or one a platform: ios=https://…,android=https://…');
+}
+
+/** `value` for every platform, or `ios=value,android=value`; those after others win. */
+function perPlatform<T>(
+  env: Environment,
+  name: string,
+  parse: (name: string, text: string) => T,
+): Readonly<Partial<Record<Platform, T>>> {
+  const text = env[name];
+  if (text === undefined || text === '') return {};
+  const values: Partial<Record<Platform, T>> = {};
+  for (const entry of text.split(',')) {
+    const match = /^(ios|android|web)=(.*)$/.exec(entry.trim());
+    const value = parse(name, match?.[2] ?? entry.trim());
+    const named = match?.[1]?.toUpperCase();
+    for (const platform of platforms) {
+      if (named === undefined || named === platform) values[platform] = value;
+    }
+  }
+  return values;
+}
+
+function minimumVersions(env: Environment, name: string, fallback: string): Readonly<Record<Platform, ClientVersion>> {
+  const common = version(name, fallback);
+  return { IOS: common, ANDROID: common, WEB: common, ...perPlatform(env, name, version) };
+}
+
+function trustedProxies(env: Environment, name: string, fallback: string): TrustedProxies {
+  try {
+    return parseTrustedProxies(env[name] || fallback);
+  } catch {
+    return refuse(name, 'addresses and networks separated by commas, such as loopback,10.0.0.0/8');
+  }
+}
+
+function allowedOrigins(env: Environment, name: string): readonly string[] {
+  const text = env[name];
+  if (text === undefined || text === '') return [];
+  return text.split(',').map((entry) => {
+    const parsed = URL.parse(entry.trim());
+    return parsed !== null && parsed.origin === entry.trim()
+      ? parsed.origin
+      : refuse(name, 'origins separated by commas, such as https://account.example.com');
+  });
+}

@@ -1,0 +1,181 @@
+// The jobs: what a transaction promised is sent here, after its commit, at least once. Derives a code only when its
+// message is made; a job names things and holds no secret.
+
+import { EventEmitter } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { type JobHelpers, parseCronItems, type Runner, run, Logger as WorkerLogger } from 'graphile-worker';
+import pg from 'pg';
+import { challengeState } from '../domain/challenge.ts';
+import { maskEmail } from '../domain/mask.ts';
+import type { Clock, Codes, Directory } from '../flows/ports.ts';
+import type { Logger } from '../platform/log.ts';
+import { type DeliverPayload, type DeliveryLog, deliverTask, type QueuedDelivery } from '../store/deliveries.ts';
+import { compose, type Message } from './compose.ts';
+import type { Handover, Mailer } from './email.ts';
+import { type JobRescue, keepJobsAlive } from './rescue.ts';
+
+export interface OutboxSettings {
+  readonly databaseUrl: string;
+  /** Jobs that run at once. */
+  readonly concurrency: number;
+  readonly brandName: string;
+}
+
+export interface OutboxDeps {
+  readonly clock: Clock;
+  readonly codes: Codes;
+  readonly directory: Directory;
+  readonly deliveries: DeliveryLog;
+  readonly mailer: Mailer;
+  readonly maintain: () => Promise<void>;
+  readonly log: Logger;
+}
+
+export interface Outbox {
+  /** Finishes what runs and stops taking jobs. */
+  stop(): Promise<void>;
+}
+
+const maintainTask = 'maintain';
+/** A job is tried this often; graphile-worker waits exp(attempt) seconds in between, at most 6 h. */
+const mostAttempts = 25;
+
+/** Starts the worker, and starts it again whenever the database took it down. */
+export function startOutbox(deps: OutboxDeps, settings: OutboxSettings): Outbox {
+  const stopped = new AbortController();
+  let runner: Runner | undefined;
+  const supervise = async () => {
+    while (!stopped.signal.aborted) {
+      const pool = new pg.Pool({
+        connectionString: settings.databaseUrl,
+        max: settings.concurrency + 2,
+        connectionTimeoutMillis: 2_000,
+        application_name: 'countersign-outbox',
+      });
+      // A connection that breaks fails its query; here it only must not be thrown.
+      pool.on('error', () => {});
+      pool.on('connect', (client) => client.on('error', () => {}));
+      const events = new EventEmitter();
+      const alive = keepJobsAlive(settings.databaseUrl, events, deps.log);
+      try {
+        runner = await startWorker(deps, settings, pool, events, alive);
+        if (stopped.signal.aborted) await runner.stop();
+        await runner.promise;
+      } catch (error) {
+        if (!stopped.signal.aborted) deps.log.warn({ err: error }, 'the outbox stopped; it starts again');
+      } finally {
+        runner = undefined;
+        await alive.stop();
+        await pool.end().catch(() => {});
+      }
+      await sleep(1_000, undefined, { signal: stopped.signal }).catch(() => {});
+    }
+  };
+  const running = supervise();
+  return {
+    stop: async () => {
+      stopped.abort();
+      await runner?.stop().catch(() => {});
+      await running;
+    },
+  };
+}
+
+function startWorker(
+  deps: OutboxDeps,
+  settings: OutboxSettings,
+  pgPool: pg.Pool,
+  events: EventEmitter,
+  alive: JobRescue,
+): Promise<Runner> {
+  return run({
+    pgPool,
+    events,
+    concurrency: settings.concurrency,
+    // Jobs are announced; polling is for what was not, and for retries.
+    pollInterval: 1_000,
+    noHandleSignals: true,
+    logger: workerLogger(deps.log),
+    taskList: {
+      [deliverTask]: async (payload, helpers) => {
+        await alive.held;
+        await deliver(deps, settings, payload as DeliverPayload, helpers);
+      },
+      [maintainTask]: () => deps.maintain(),
+    },
+    // Once an hour in the whole deployment, whichever replica takes it.
+    parsedCronItems: parseCronItems([{ task: maintainTask, match: '17 * * * *', options: { maxAttempts: 5 } }]),
+  });
+}
+
+async function deliver(
+  deps: OutboxDeps,
+  settings: OutboxSettings,
+  { accountId, deliveryId }: DeliverPayload,
+  { job }: JobHelpers,
+): Promise<void> {
+  const queued = await deps.deliveries.find(accountId, deliveryId);
+  if (queued === undefined || queued.delivery.state !== 'QUEUED') return;
+  const note = (state: 'QUEUED' | 'ACCEPTED' | 'FAILED', answer: string) =>
+    deps.deliveries.note(accountId, deliveryId, state, answer, deps.clock.now());
+
+  const letter = await write(deps, queued);
+  if (letter.kind === 'none') return note('FAILED', letter.why);
+  await deps.deliveries.handOver(accountId, deliveryId, deps.clock.now());
+  const message = compose(letter.message, { locale: queued.delivery.locale, brandName: settings.brandName });
+  const handover: Handover = await deps.mailer.send(letter.to, deliveryId, message);
+  deps.log.info({ accountId, deliveryId, outcome: handover.kind, attempt: job.attempts }, 'mail handed over');
+  switch (handover.kind) {
+    case 'accepted':
+      return note('ACCEPTED', handover.answer);
+    case 'refused':
+      return note('FAILED', handover.answer);
+    case 'retry':
+      if (job.attempts >= Math.min(job.max_attempts, mostAttempts)) return note('FAILED', handover.answer);
+      await note('QUEUED', handover.answer);
+      // The worker tries again later.
+      throw new Error('the mail server could not take it now');
+  }
+}
+
+type Letter =
+  | { readonly kind: 'letter'; readonly to: string; readonly message: Message }
+  | { readonly kind: 'none'; readonly why: string };
+
+/** Makes the message now, so that a code exists only on its way. */
+async function write(deps: OutboxDeps, { delivery, challenge }: QueuedDelivery): Promise<Letter> {
+  const account = await deps.directory.getAccount(delivery.accountId);
+  if (account === undefined) return { kind: 'none', why: 'not sent: the account is gone' };
+  const now = deps.clock.now();
+  if (delivery.kind === 'EMAIL_CHANGED') {
+    const to = delivery.address ?? account.email;
+    const newEmailMasked = maskEmail(account.email);
+    return { kind: 'letter', to, message: { kind: 'emailChanged', newEmailMasked, time: delivery.createTime } };
+  }
+  if (challenge === undefined || challengeState(challenge, now) !== 'PENDING') {
+    return { kind: 'none', why: 'not sent: its challenge was over' };
+  }
+  const { purpose, device, origin, createTime, expireTime } = challenge;
+  return {
+    kind: 'letter',
+    to: account.email,
+    message: {
+      kind: 'code',
+      purpose,
+      code: deps.codes.derive(challenge, delivery.channel),
+      device,
+      time: createTime,
+      place: origin.place,
+      ipAddress: origin.ipAddress,
+      minutesValid: Math.max(1, Math.floor((expireTime.getTime() - now.getTime()) / 60_000)),
+    },
+  };
+}
+
+function workerLogger(log: Logger): WorkerLogger {
+  return new WorkerLogger(() => (level, message) => {
+    // Job failures are warnings here: they are tried again. What the worker says of its work is for debugging.
+    if (level === 'error' || level === 'warning') log.warn({ worker: message }, 'outbox');
+    else log.debug({ worker: message }, 'outbox');
+  });
+}

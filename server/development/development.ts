@@ -1,0 +1,111 @@
+// Development mode: everything that production must be given is started or made here, and kept in the data folder.
+
+import { randomBytes } from 'node:crypto';
+import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
+import { resolve } from 'node:path';
+import type { App, AppConfig } from '../app.ts';
+import type { Config } from '../config.ts';
+import { DomainError } from '../domain/errors.ts';
+import { createAccount } from '../flows/accounts.ts';
+import type { Logger } from '../platform/log.ts';
+import { hashServiceToken, scopes } from '../rpc/service-tokens.ts';
+import { startEmbeddedPostgres } from './embedded-postgres.ts';
+import { startMailbox } from './mailbox.ts';
+
+export interface Development {
+  readonly config: AppConfig;
+  /** Loads the demo account and says, for a person, where everything is. */
+  introduce(app: App): Promise<string>;
+  stop(): Promise<void>;
+}
+
+const demoEmail = 'demo@example.com';
+
+/** What is made at the first start. */
+interface Made {
+  readonly codeKey: string;
+  readonly signingKey: string;
+  readonly serviceToken: string;
+  readonly demoPassword: string;
+}
+
+export async function startDevelopment(config: Config, log: Logger): Promise<Development> {
+  const dataDir = resolve(config.dataDir);
+  await mkdir(dataDir, { recursive: true });
+  const made = await readOrMake(resolve(dataDir, 'development.json'));
+  const [postgres, mailbox] = await Promise.all([
+    config.databaseUrl === undefined
+      ? startEmbeddedPostgres({ dataDir: resolve(dataDir, 'postgres'), log })
+      : undefined,
+    config.smtpUrl === undefined
+      ? startMailbox({ webAddress: config.mailboxAddress, smtpAddress: config.mailboxSmtpAddress, log })
+      : undefined,
+  ]);
+  const serviceToken = config.developmentServiceToken ?? made.serviceToken;
+  return {
+    config: {
+      ...config,
+      databaseUrl: config.databaseUrl ?? postgres?.url ?? '',
+      smtpUrl: config.smtpUrl ?? mailbox?.smtpUrl ?? '',
+      codeKeys: config.codeKeys ?? [{ keyId: 'development', key: Buffer.from(made.codeKey, 'base64') }],
+      signingKeys: config.signingKeys ?? [{ keyId: 'development', key: Buffer.from(made.signingKey, 'base64') }],
+      serviceTokens: [...config.serviceTokens, { name: 'development', scopes, hash: hashServiceToken(serviceToken) }],
+    },
+    introduce: async (app) => {
+      const created = await createAccount(app.deps, {
+        email: demoEmail,
+        password: made.demoPassword,
+        locale: 'en',
+      }).then(
+        () => true,
+        (error) => {
+          if (error instanceof DomainError && error.refusal.reason === 'ACCOUNT_EXISTS') return false;
+          throw error;
+        },
+      );
+      log.debug({ created }, 'demo account');
+      return introduction(app, config, mailbox?.webUrl, serviceToken, made.demoPassword);
+    },
+    stop: async () => {
+      await Promise.all([postgres?.stop(), mailbox?.stop()]);
+    },
+  };
+}
+
+function introduction(
+  app: App,
+  config: Config,
+  mailboxUrl: string | undefined,
+  serviceToken: string,
+  demoPassword: string,
+): string {
+  const rows: readonly (readonly [string, string])[] = [
+    ['public API', app.publicAddress],
+    ['internal API', app.internalAddress],
+    ['mailbox', mailboxUrl ?? 'none: SMTP_URL is set'],
+    ['service token', serviceToken],
+    ['demo account', demoEmail],
+    ['demo password', demoPassword],
+    ['data', resolve(config.dataDir)],
+  ];
+  const lines = rows.map(([name, value]) => `  ${name.padEnd(14)}  ${value}`);
+  return ['', 'Countersign is serving (development mode).', '', ...lines, '', '  Ctrl+C stops it.', '', ''].join('\n');
+}
+
+async function readOrMake(path: string): Promise<Made> {
+  try {
+    return JSON.parse(await readFile(path, 'utf8')) as Made;
+  } catch (error) {
+    if (!(error instanceof Error && 'code' in error && error.code === 'ENOENT')) throw error;
+  }
+  const made: Made = {
+    codeKey: randomBytes(32).toString('base64'),
+    signingKey: randomBytes(32).toString('base64'),
+    serviceToken: randomBytes(24).toString('base64url'),
+    demoPassword: randomBytes(9).toString('base64url'),
+  };
+  // Whole or not at all, and for its owner alone.
+  await writeFile(`${path}.new`, `${JSON.stringify(made, null, 2)}\n`, { mode: 0o600 });
+  await rename(`${path}.new`, path);
+  return made;
+}

@@ -1,0 +1,52 @@
+// What this product keeps of an account, wherever the account itself lives; and the rule of wrong codes. Pure.
+
+import type { Limits } from './limits.ts';
+
+export interface Account {
+  readonly accountId: string;
+  readonly createTime: Date;
+  readonly twoStepEnabled: boolean;
+  readonly passwordChangeRequired: boolean;
+  /** Goes up with every new password, so that a sign-in that began with the old one is noticed. */
+  readonly passwordVersion: number;
+  /** Wrong codes since the last right one, over channels, challenges and sign-ins. */
+  readonly wrongCodes: number;
+  readonly lastWrongCodeTime: Date | null;
+}
+
+export type VerificationAdmission =
+  | { readonly kind: 'open' }
+  | { readonly kind: 'wait'; readonly waitMs: number }
+  | { readonly kind: 'locked' };
+
+/**
+ * Whether a code may be tried now. From 30 wrong codes on the tries wait 1 minute, doubling to 1 hour; at 100 nothing
+ * opens or verifies (NIST SP 800-63B-4, 3.2.2: at most 100 consecutive failures, and a new code does not reset them).
+ */
+export function admitVerification(account: Account, limits: Limits, now: Date): VerificationAdmission {
+  if (account.wrongCodes >= limits.wrongCodesBeforeLock) return { kind: 'locked' };
+  if (account.wrongCodes < limits.wrongCodesBeforeWait || account.lastWrongCodeTime === null) return { kind: 'open' };
+  const doublings = account.wrongCodes - limits.wrongCodesBeforeWait;
+  const wait = Math.min(limits.wrongCodeFirstWaitMs * 2 ** doublings, limits.wrongCodeLongestWaitMs);
+  const waitMs = account.lastWrongCodeTime.getTime() + wait - now.getTime();
+  return waitMs > 0 ? { kind: 'wait', waitMs } : { kind: 'open' };
+}
+
+const shortestPassword = 8;
+
+/**
+ * What a new password lacks, in words; empty where it will do. At least 8 characters (NIST SP 800-63B-4, 3.1.1.2, for
+ * passwords beside a second factor), and neither the account's address nor a part of it alone.
+ */
+export function passwordWeaknesses(password: string, email: string): readonly string[] {
+  const weaknesses: string[] = [];
+  if ([...password.normalize('NFKC')].length < shortestPassword) {
+    weaknesses.push(`must have at least ${shortestPassword} characters`);
+  }
+  const lower = password.toLowerCase();
+  if (lower === email.toLowerCase() || lower === email.toLowerCase().split('@')[0]) {
+    weaknesses.push('must not be the e-mail address');
+  }
+  if (new Set(password).size === 1) weaknesses.push('must not be one character repeated');
+  return weaknesses;
+}

@@ -1,0 +1,126 @@
+// The accounts, for the app's backend: only where the directory is embedded can they be created or given a password.
+
+import { type Account, admitVerification, passwordWeaknesses } from '../domain/account.ts';
+import { DomainError } from '../domain/errors.ts';
+import { type Deps as CommonDeps, decide, eventOf, refuse } from './context.ts';
+import type { DirectoryAccount, DirectoryWriter } from './ports.ts';
+
+export interface Deps extends CommonDeps {
+  readonly directoryWriter: DirectoryWriter;
+}
+
+export interface AccountDetails extends DirectoryAccount {
+  readonly account: Account;
+  readonly verificationLocked: boolean;
+}
+
+export async function createAccount(
+  deps: Deps,
+  request: { readonly email: string; readonly password: string; readonly locale: string },
+): Promise<AccountDetails> {
+  refuseWeakPassword(request.password, request.email);
+  const now = deps.clock.now();
+  const entry = {
+    accountId: deps.random.uuid(now),
+    email: request.email.trim(),
+    locale: request.locale || 'en',
+    passwordHash: await deps.directoryWriter.hashPassword(request.password),
+    createTime: now,
+  };
+  if (!(await deps.directoryWriter.createAccount(entry))) throw new DomainError({ reason: 'ACCOUNT_EXISTS' });
+  return getAccount(deps, { accountId: entry.accountId });
+}
+
+export async function getAccount(
+  deps: Deps,
+  key: { readonly accountId: string } | { readonly email: string },
+): Promise<AccountDetails> {
+  const directory = await ('email' in key
+    ? deps.directory.lookUpAccount(key.email)
+    : deps.directory.getAccount(key.accountId));
+  const account = directory && (await deps.store.findAccount(directory.accountId));
+  if (directory === undefined || account === undefined) throw new DomainError({ reason: 'ACCOUNT_UNKNOWN' });
+  const locked = admitVerification(account, deps.limits, deps.clock.now()).kind === 'locked';
+  return { ...directory, account, verificationLocked: locked };
+}
+
+/** Changes address or language. A new address closes the open challenges, and the old address is told. */
+export async function updateAccount(
+  deps: Deps,
+  accountId: string,
+  change: { readonly email?: string; readonly locale?: string },
+): Promise<AccountDetails> {
+  const now = deps.clock.now();
+  const newEmail = change.email?.trim();
+  await decide(deps, accountId, async (tx) => {
+    if (tx.account === undefined) return refuse({ reason: 'ACCOUNT_UNKNOWN' });
+    const updated = await tx.updateDirectoryAccount(
+      { ...change, ...(newEmail === undefined ? {} : { email: newEmail }) },
+      now,
+    );
+    if (updated === 'taken') return refuse({ reason: 'ACCOUNT_EXISTS' });
+    const { before } = updated;
+    if (newEmail !== undefined && newEmail !== before.email) {
+      await tx.closeChallenges(now);
+      await tx.appendEvent(eventOf(deps, accountId, 'SETTINGS_CHANGED', now));
+      await tx.send(
+        {
+          accountId,
+          deliveryId: deps.random.uuid(now),
+          kind: 'EMAIL_CHANGED',
+          channel: 'EMAIL',
+          challengeId: null,
+          address: before.email,
+          locale: before.locale,
+        },
+        now,
+      );
+    }
+    return { ok: undefined };
+  });
+  return getAccount(deps, { accountId });
+}
+
+/** A new password: sessions and challenges end, the lock is lifted, trust stays. */
+export async function setPassword(deps: Deps, accountId: string, password: string): Promise<AccountDetails> {
+  const before = await getAccount(deps, { accountId });
+  refuseWeakPassword(password, before.email);
+  const passwordHash = await deps.directoryWriter.hashPassword(password);
+  const now = deps.clock.now();
+  await decide(deps, accountId, async (tx) => {
+    const { account } = tx;
+    if (account === undefined) return refuse({ reason: 'ACCOUNT_UNKNOWN' });
+    await tx.setPasswordHash(passwordHash, now);
+    await tx.saveAccount({
+      ...account,
+      passwordVersion: account.passwordVersion + 1,
+      passwordChangeRequired: false,
+      wrongCodes: 0,
+      lastWrongCodeTime: null,
+    });
+    await tx.endSessions({}, 'PASSWORD_CHANGED', now);
+    await tx.closeChallenges(now);
+    await tx.appendEvent(eventOf(deps, accountId, 'PASSWORD_CHANGED', now));
+    return { ok: undefined };
+  });
+  return getAccount(deps, { accountId });
+}
+
+/** Forgets the wrong codes, and so lifts a wait or a lock. */
+export async function resetVerification(deps: Deps, accountId: string): Promise<AccountDetails> {
+  await decide(deps, accountId, async (tx) => {
+    const { account } = tx;
+    if (account === undefined) return refuse({ reason: 'ACCOUNT_UNKNOWN' });
+    await tx.saveAccount({ ...account, wrongCodes: 0, lastWrongCodeTime: null });
+    return { ok: undefined };
+  });
+  return getAccount(deps, { accountId });
+}
+
+function refuseWeakPassword(password: string, email: string): void {
+  const weaknesses = passwordWeaknesses(password, email);
+  if (weaknesses.length > 0) {
+    const violations = weaknesses.map((description) => ({ field: 'password', description }));
+    throw new DomainError({ reason: 'PASSWORD_WEAK', violations });
+  }
+}

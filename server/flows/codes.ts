@@ -1,0 +1,212 @@
+// Challenges from opening to settling: who may open one, sending again, and the one place where a code is compared.
+
+import { type Account, admitVerification } from '../domain/account.ts';
+import {
+  admitCode,
+  afterWrongCode,
+  type Challenge,
+  type ChallengeView,
+  type Channel,
+  decideSend,
+  type Purpose,
+  sentChannels,
+  viewChallenge,
+} from '../domain/challenge.ts';
+import type { DeviceDescription } from '../domain/device.ts';
+import { DomainError, type Refusal } from '../domain/errors.ts';
+import { budgetWait } from '../domain/limits.ts';
+import { maskEmail } from '../domain/mask.ts';
+import { type Caller, type Deps, decide, eventOf, type Outcome, refuse } from './context.ts';
+import type { AccountTransaction, DirectoryAccount } from './ports.ts';
+
+/** A challenge and its requester's secret. */
+export interface ChallengeGrant {
+  readonly challengeToken: string;
+  readonly challenge: ChallengeView;
+}
+
+export interface ChallengeRequest {
+  readonly purpose: Purpose;
+  readonly requestId: string | null;
+  readonly sessionId: string | null;
+  readonly device: DeviceDescription;
+}
+
+/** Opens a challenge and sends its first code, unless the account is locked or has had too many within the hour. */
+export async function openChallenge(
+  deps: Deps,
+  tx: AccountTransaction,
+  owner: { readonly account: Account; readonly directory: DirectoryAccount },
+  caller: Caller,
+  request: ChallengeRequest,
+  now: Date,
+): Promise<Outcome<ChallengeGrant>> {
+  const { limits } = deps;
+  if (admitVerification(owner.account, limits, now).kind === 'locked') return refuse({ reason: 'VERIFICATION_LOCKED' });
+  const windowStart = new Date(now.getTime() - limits.challengesPerAccount.windowMs);
+  const waitMs = budgetWait(await tx.challengeTimes(windowStart), limits.challengesPerAccount, now.getTime());
+  if (waitMs > 0) return refuse({ reason: 'RATE_LIMITED', retryAfterMs: waitMs });
+
+  const { token, hash } = deps.secrets.issue(owner.account.accountId);
+  const challenge: Challenge = {
+    ...request,
+    accountId: owner.account.accountId,
+    challengeId: deps.random.uuid(now),
+    state: 'PENDING',
+    tokenHash: hash,
+    codeKeyId: deps.codes.currentKeyId(),
+    defaultChannel: 'EMAIL',
+    locale: caller.locale ?? owner.directory.locale,
+    origin: deps.places.originOf(caller.ipAddress),
+    maskedEmail: maskEmail(owner.directory.email),
+    createTime: now,
+    expireTime: new Date(now.getTime() + limits.challengeLifetimeMs),
+    settleTime: null,
+    wrongCodes: 0,
+    sends: {},
+  };
+  await tx.insertChallenge(challenge);
+  const sent = await sendOn(deps, tx, challenge, challenge.defaultChannel, now);
+  return 'refused' in sent ? sent : { ok: { challengeToken: token, challenge: sent.ok } };
+}
+
+/** The same challenge for a repeated request, under a new token; nothing is sent. */
+export async function reissueChallenge(
+  deps: Deps,
+  tx: AccountTransaction,
+  challenge: Challenge,
+  now: Date,
+): Promise<ChallengeGrant> {
+  const { token, hash } = deps.secrets.issue(challenge.accountId);
+  const reissued = { ...challenge, tokenHash: hash };
+  await tx.saveChallenge(reissued);
+  return { challengeToken: token, challenge: await viewIn(deps, tx, reissued, now) };
+}
+
+/** Resend, or the other channel. */
+export async function sendCode(deps: Deps, challengeToken: string, channel: Channel): Promise<ChallengeView> {
+  const held = deps.secrets.read(challengeToken);
+  if (held === undefined) throw new DomainError({ reason: 'CHALLENGE_UNKNOWN' });
+  const now = deps.clock.now();
+  return decide(deps, held.accountId, async (tx) => {
+    const challenge = await tx.challengeByToken(held.hash);
+    if (challenge === undefined) return refuse({ reason: 'CHALLENGE_UNKNOWN' });
+    return sendOn(deps, tx, challenge, channel, now);
+  });
+}
+
+async function sendOn(
+  deps: Deps,
+  tx: AccountTransaction,
+  challenge: Challenge,
+  channel: Channel,
+  now: Date,
+): Promise<Outcome<ChallengeView>> {
+  const decision = decideSend(challenge, channel, deps.limits, now);
+  const refusedWith = async (reason: ChallengeReason) =>
+    refuse({ reason, challenge: await viewIn(deps, tx, challenge, now) });
+  switch (decision.kind) {
+    case 'expired':
+      return refusedWith('CHALLENGE_EXPIRED');
+    case 'closed':
+      return refusedWith('CHALLENGE_CLOSED');
+    case 'unavailable':
+      return refusedWith('CHANNEL_UNAVAILABLE');
+    case 'exhausted':
+      return refusedWith('SENDS_EXHAUSTED');
+    case 'tooSoon':
+      return refuse({
+        reason: 'SEND_TOO_SOON',
+        challenge: await viewIn(deps, tx, challenge, now),
+        retryAfterMs: decision.waitMs,
+      });
+    case 'send': {
+      const sent = decision.challenge;
+      await tx.saveChallenge(sent);
+      await tx.send(
+        {
+          accountId: sent.accountId,
+          deliveryId: deps.random.uuid(now),
+          kind: 'CODE',
+          channel,
+          challengeId: sent.challengeId,
+          address: null,
+          locale: sent.locale,
+        },
+        now,
+      );
+      await tx.appendEvent(
+        eventOf(deps, sent.accountId, 'CODE_SENT', now, {
+          device: sent.device,
+          challengeId: sent.challengeId,
+          sessionId: sent.purpose === 'SWITCH_OFF' ? sent.sessionId : null,
+          channel,
+          origin: sent.origin,
+        }),
+      );
+      return { ok: await viewIn(deps, tx, sent, now) };
+    }
+  }
+}
+
+type ChallengeReason = Extract<Refusal, { challenge: ChallengeView }>['reason'] &
+  Exclude<Refusal['reason'], 'SEND_TOO_SOON'>;
+
+export async function getChallenge(deps: Deps, challengeToken: string): Promise<ChallengeView> {
+  const held = deps.secrets.read(challengeToken);
+  const found = held && (await deps.store.findChallengeByToken(held.accountId, held.hash));
+  if (found === undefined) throw new DomainError({ reason: 'CHALLENGE_UNKNOWN' });
+  return viewChallenge(found.challenge, found.deliveries, deps.limits, deps.clock.now());
+}
+
+/** The challenge as its requester sees it, with what this transaction has sent. */
+export async function viewIn(
+  deps: Deps,
+  tx: AccountTransaction,
+  challenge: Challenge,
+  now: Date,
+): Promise<ChallengeView> {
+  return viewChallenge(challenge, await tx.deliveriesOf(challenge.challengeId), deps.limits, now);
+}
+
+/**
+ * Compares a code, the only place that does. A wrong one is counted on the challenge and on the account, and what this
+ * returns must be committed. A right one settles the challenge and clears the account's count; `again` says that it was
+ * settled by the same code before.
+ */
+export async function tryCode(
+  deps: Deps,
+  tx: AccountTransaction,
+  account: Account,
+  challenge: Challenge,
+  presented: string,
+  caller: Caller,
+  now: Date,
+): Promise<Outcome<{ readonly challenge: Challenge; readonly account: Account; readonly again: boolean }>> {
+  const admission = admitCode(challenge, deps.limits, now);
+  const refusedWith = async (reason: ChallengeReason, of: Challenge) =>
+    refuse({ reason, challenge: await viewIn(deps, tx, of, now) });
+  if (admission.kind === 'expired') return refusedWith('CHALLENGE_EXPIRED', challenge);
+  if (admission.kind === 'closed') return refusedWith('CHALLENGE_CLOSED', challenge);
+  const again = admission.kind === 'compareAgain';
+
+  const verification = admitVerification(account, deps.limits, now);
+  if (verification.kind === 'locked') return refuse({ reason: 'VERIFICATION_LOCKED' });
+  if (verification.kind === 'wait') return refuse({ reason: 'RATE_LIMITED', retryAfterMs: verification.waitMs });
+
+  if (!deps.codes.matches(challenge, sentChannels(challenge), presented)) {
+    const after = afterWrongCode(challenge, deps.limits, now);
+    await tx.saveChallenge(after);
+    await tx.saveAccount({ ...account, wrongCodes: account.wrongCodes + 1, lastWrongCodeTime: now });
+    await tx.appendEvent(
+      eventOf(deps, account.accountId, 'CODE_WRONG', now, {
+        device: challenge.device,
+        challengeId: challenge.challengeId,
+        origin: deps.places.originOf(caller.ipAddress),
+      }),
+    );
+    return refusedWith(again ? 'CHALLENGE_CLOSED' : 'CODE_INCORRECT', after);
+  }
+  const cleared = { ...account, wrongCodes: 0, lastWrongCodeTime: null };
+  return { ok: { challenge, account: cleared, again } };
+}

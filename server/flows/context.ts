@@ -1,0 +1,121 @@
+// What every flow shares: its dependencies, who calls, and how a decision leaves a transaction.
+
+import type { Account } from '../domain/account.ts';
+import type { DeviceDescription, Platform } from '../domain/device.ts';
+import { DomainError, type Refusal } from '../domain/errors.ts';
+import type { Limits } from '../domain/limits.ts';
+import type { EventKind, LoginEvent } from '../domain/login-event.ts';
+import { sessionEnd } from '../domain/session.ts';
+import type {
+  AccessTokens,
+  AccountTransaction,
+  Clock,
+  Codes,
+  Directory,
+  Places,
+  Random,
+  Secrets,
+  SessionRecord,
+  Store,
+} from './ports.ts';
+
+export interface Deps {
+  readonly clock: Clock;
+  readonly random: Random;
+  readonly secrets: Secrets;
+  readonly tokens: AccessTokens;
+  readonly codes: Codes;
+  readonly places: Places;
+  readonly directory: Directory;
+  readonly store: Store;
+  readonly limits: Limits;
+}
+
+/** Where a call comes from, as the wire knows it. */
+export interface Caller {
+  readonly ipAddress: string;
+  /** The languages that the caller asked for, matched to one that there is; undefined where it asked for none of them. */
+  readonly locale: string | undefined;
+  readonly appVersion: string;
+  readonly platform: Platform;
+}
+
+/** A call of a signed-in device. */
+export interface SignedInCaller extends Caller, SessionRecord {}
+
+/** What a transaction decided. A refusal is a value until the counts that belong to it are committed. */
+export type Outcome<T> = { readonly ok: T } | { readonly refused: Refusal };
+
+export const refuse = (refusal: Refusal): { readonly refused: Refusal } => ({ refused: refusal });
+
+/** Decides under the account's lock, commits, and only then throws what was refused. */
+export async function decide<T>(
+  deps: Deps,
+  accountId: string,
+  work: (tx: AccountTransaction) => Promise<Outcome<T>>,
+): Promise<T> {
+  const outcome = await deps.store.inAccount(accountId, work);
+  if ('refused' in outcome) throw new DomainError(outcome.refused);
+  return outcome.ok;
+}
+
+/** The same for a signed-in device: its session may have ended since the call was let in, so it is looked at again. */
+export function decideFor<T>(
+  deps: Deps,
+  caller: SignedInCaller,
+  work: (tx: AccountTransaction, account: Account) => Promise<Outcome<T>>,
+): Promise<T> {
+  return decide(deps, caller.session.accountId, async (tx) => {
+    const session = await tx.session(caller.session.sessionId);
+    if (tx.account === undefined || session === undefined)
+      return refuse({ reason: 'SESSION_INVALID', cause: 'UNKNOWN' });
+    const end = sessionEnd(session, deps.limits, deps.clock.now());
+    return end === undefined ? work(tx, tx.account) : refuse({ reason: 'SESSION_INVALID', cause: end });
+  });
+}
+
+/** An event of this moment, with what is usual for it; `more` says the rest. */
+export function eventOf(
+  deps: Deps,
+  accountId: string,
+  kind: EventKind,
+  now: Date,
+  more: Partial<LoginEvent> = {},
+): LoginEvent {
+  return {
+    accountId,
+    eventId: deps.random.uuid(now),
+    kind,
+    device: null,
+    deviceId: null,
+    sessionId: null,
+    challengeId: null,
+    channel: null,
+    origin: { ipAddress: '', place: null, connectionType: null },
+    unusual: [],
+    reported: false,
+    ...more,
+  };
+}
+
+/** The event of a signed-in device. */
+export function eventOfDevice(
+  deps: Deps,
+  caller: SignedInCaller,
+  kind: EventKind,
+  now: Date,
+  more: Partial<LoginEvent> = {},
+): LoginEvent {
+  return eventOf(deps, caller.session.accountId, kind, now, {
+    device: describe(caller.device, caller.appVersion),
+    deviceId: caller.device.deviceId,
+    sessionId: caller.session.sessionId,
+    origin: deps.places.originOf(caller.ipAddress),
+    ...more,
+  });
+}
+
+function describe(device: DeviceDescription, appVersion: string): DeviceDescription {
+  const { displayName, model, platform, osVersion } = device;
+  return { displayName, model, platform, osVersion, appVersion };
+}

@@ -1,0 +1,221 @@
+// What the flows need of the rest of the world. store, directory, platform and location implement these; the flows import
+// nothing of theirs.
+
+import type { Account } from '../domain/account.ts';
+import type { Challenge, Channel, Deliveries } from '../domain/challenge.ts';
+import type { Device, Origin } from '../domain/device.ts';
+import type { PasswordGuess } from '../domain/limits.ts';
+import type { LoginEvent } from '../domain/login-event.ts';
+import type { Session, SessionEndCause } from '../domain/session.ts';
+
+export interface Clock {
+  now(): Date;
+}
+
+export interface Random {
+  /** A UUIDv7 of this time: later ones sort later, also within a millisecond. */
+  uuid(now: Date): string;
+}
+
+/** Bearer secrets. Only their SHA-256 is ever kept. */
+export interface Secrets {
+  /** A new secret of 256 random bits that names its account: `<account>.<secret>`, both base64url. */
+  issue(accountId: string): { readonly token: string; readonly hash: Uint8Array };
+  /** What a presented token says; undefined where it is none of ours by its form. */
+  read(token: string): { readonly accountId: string; readonly hash: Uint8Array } | undefined;
+  /** A refresh token: a part that stays with the session (of 128 bits; made where none is given) and one that changes. */
+  issueRefresh(
+    accountId: string,
+    family?: Uint8Array,
+  ): { readonly token: string; readonly familyHash: Uint8Array; readonly refreshHash: Uint8Array };
+  readRefresh(token: string):
+    | {
+        readonly accountId: string;
+        readonly family: Uint8Array;
+        readonly familyHash: Uint8Array;
+        readonly refreshHash: Uint8Array;
+      }
+    | undefined;
+  /** SHA-256 of a text in UTF-8. */
+  hashOf(text: string): Uint8Array;
+  /** Compares two hashes in constant time. */
+  equal(a: Uint8Array, b: Uint8Array): boolean;
+}
+
+/** What an access token says. */
+export interface AccessClaims {
+  readonly accountId: string;
+  readonly sessionId: string;
+  readonly deviceId: string;
+  readonly amr: readonly string[];
+  readonly generation: number;
+  readonly issueTime: Date;
+  readonly expireTime: Date;
+}
+
+export interface PublicSigningKey {
+  readonly keyId: string;
+  /** Ed25519, 32 bytes. */
+  readonly publicKey: Uint8Array;
+}
+
+export interface AccessTokens {
+  sign(claims: AccessClaims): Promise<string>;
+  /** The claims of a token with a good signature, issuer and audience, expired or not; undefined for any other. */
+  read(token: string): Promise<AccessClaims | undefined>;
+  publicKeys(): readonly PublicSigningKey[];
+}
+
+/** Codes, derived under keys that are outside the database. */
+export interface Codes {
+  /** The key that new challenges use. */
+  currentKeyId(): string;
+  /** The code of a challenge on a channel. Throws where its key is gone. */
+  derive(challenge: Pick<Challenge, 'challengeId' | 'codeKeyId'>, channel: Channel): string;
+  /** Whether a presented code is that of one of the channels; in constant time. */
+  matches(
+    challenge: Pick<Challenge, 'challengeId' | 'codeKeyId'>,
+    channels: readonly Channel[],
+    presented: string,
+  ): boolean;
+}
+
+/** Where an address is. */
+export interface Places {
+  originOf(ipAddress: string): Origin;
+}
+
+/** An account as the directory knows it. */
+export interface DirectoryAccount {
+  readonly accountId: string;
+  readonly email: string;
+  /** BCP 47. */
+  readonly locale: string;
+}
+
+/** Where accounts live: embedded beside our own tables, or the customer's system. */
+export interface Directory {
+  /**
+   * Compares a password. Takes the same time for an unknown address. `account` is set where the address is known,
+   * `passwordVersion` is the one that was compared, where the directory is embedded.
+   */
+  verifyPassword(
+    email: string,
+    password: string,
+    ipAddress: string,
+  ): Promise<{
+    readonly account: DirectoryAccount | undefined;
+    readonly matches: boolean;
+    readonly passwordVersion: number | undefined;
+  }>;
+  getAccount(accountId: string): Promise<DirectoryAccount | undefined>;
+  lookUpAccount(email: string): Promise<DirectoryAccount | undefined>;
+}
+
+/** The embedded directory's own writes, for the internal Accounts service. */
+export interface DirectoryWriter {
+  hashPassword(password: string): Promise<string>;
+  /** Creates the directory's entry and our account in one transaction; false where the address is taken. */
+  createAccount(
+    entry: DirectoryAccount & { readonly passwordHash: string; readonly createTime: Date },
+  ): Promise<boolean>;
+}
+
+/** A message to be sent, written in the transaction that decided it; its job starts when that commits. */
+export interface Delivery {
+  readonly accountId: string;
+  /** UUIDv7. */
+  readonly deliveryId: string;
+  readonly kind: 'CODE' | 'EMAIL_CHANGED';
+  readonly channel: Channel;
+  readonly challengeId: string | null;
+  /** Where it goes, if not to the account's address; forgotten when it is sent. */
+  readonly address: string | null;
+  readonly locale: string;
+}
+
+/** A signed-in device with what every call needs to know of its account; read at every call. */
+export interface SessionRecord {
+  readonly session: Session;
+  readonly device: Device;
+  readonly account: Account;
+}
+
+export interface SessionFilter {
+  readonly deviceId?: string | undefined;
+  readonly sessionId?: string | undefined;
+}
+
+/** One transaction that holds the lock on one account's row: everything of an account is decided one at a time. */
+export interface AccountTransaction {
+  /** The account, locked; undefined where there is none. */
+  readonly account: Account | undefined;
+  saveAccount(account: Account): Promise<void>;
+
+  challengeByToken(tokenHash: Uint8Array): Promise<Challenge | undefined>;
+  challengeByRequest(requestId: string, since: Date): Promise<Challenge | undefined>;
+  /** When the account's challenges since then were opened, epoch ms. */
+  challengeTimes(since: Date): Promise<readonly number[]>;
+  insertChallenge(challenge: Challenge): Promise<void>;
+  saveChallenge(challenge: Challenge): Promise<void>;
+  /** Closes every pending challenge. */
+  closeChallenges(now: Date): Promise<void>;
+  deliveriesOf(challengeId: string): Promise<Deliveries>;
+
+  session(sessionId: string): Promise<Session | undefined>;
+  sessionByRefreshFamily(familyHash: Uint8Array): Promise<Session | undefined>;
+  insertSession(session: Session): Promise<void>;
+  saveSession(session: Session): Promise<void>;
+  /** Ends the live sessions that fit the filter, and returns how many there were. */
+  endSessions(filter: SessionFilter, cause: SessionEndCause, now: Date): Promise<number>;
+
+  device(deviceId: string): Promise<Device | undefined>;
+  deviceByToken(tokenHash: Uint8Array): Promise<Device | undefined>;
+  /** Devices whose trust was given and not ended; it may have lapsed. */
+  devicesWithTrust(): Promise<readonly Device[]>;
+  insertDevice(device: Device): Promise<void>;
+  saveDevice(device: Device): Promise<void>;
+
+  appendEvent(event: LoginEvent): Promise<void>;
+  /** Writes the delivery's row and its job. */
+  send(delivery: Delivery, now: Date): Promise<void>;
+  /** Takes one guess back: the password was right. */
+  forgetPasswordGuess(emailHash: Uint8Array, guessId: string): Promise<void>;
+
+  /** Embedded directory only. */
+  setPasswordHash(passwordHash: string, now: Date): Promise<void>;
+  /** Embedded directory only. Returns the entry as it was, or that the address is another account's. */
+  updateDirectoryAccount(
+    change: { readonly email?: string; readonly locale?: string },
+    now: Date,
+  ): Promise<{ readonly before: DirectoryAccount } | 'taken'>;
+}
+
+/** PostgreSQL. Every method refuses with DEPENDENCY_UNAVAILABLE where it is out of reach or silent. */
+export interface Store {
+  /** Runs `work` in one transaction under the account's lock; commits whatever it returns, rolls back if it throws. */
+  inAccount<T>(accountId: string, work: (tx: AccountTransaction) => Promise<T>): Promise<T>;
+  /** Counts a password guess under the lock of its address's row, and says how long to wait; 0 where it was counted. */
+  countPasswordGuess(
+    emailHash: Uint8Array,
+    decide: (guesses: readonly PasswordGuess[]) => {
+      readonly guesses: readonly PasswordGuess[];
+      readonly waitMs: number;
+    },
+    now: Date,
+  ): Promise<number>;
+  findAccount(accountId: string): Promise<Account | undefined>;
+  findSession(accountId: string, sessionId: string): Promise<SessionRecord | undefined>;
+  /** Notes that a token of this generation was used; false where it has become void or the session has ended. */
+  markSessionUsed(accountId: string, sessionId: string, generation: number, now: Date): Promise<boolean>;
+  findDeviceByToken(accountId: string, tokenHash: Uint8Array): Promise<Device | undefined>;
+  findChallengeByToken(
+    accountId: string,
+    tokenHash: Uint8Array,
+  ): Promise<{ readonly challenge: Challenge; readonly deliveries: Deliveries } | undefined>;
+  devicesWithTrust(accountId: string): Promise<readonly Device[]>;
+  /** Writes an event that nothing else depends on. For an account that does not exist it does the same work in vain. */
+  appendEvent(event: LoginEvent): Promise<void>;
+  /** Events older than `before` (an event id; null for the newest), newest first. */
+  listEvents(accountId: string, before: string | null, notBefore: Date, count: number): Promise<readonly LoginEvent[]>;
+}

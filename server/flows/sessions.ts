@@ -1,0 +1,264 @@
+// Sessions: opening, checking, refreshing and ending them. The only place that makes tokens.
+
+import type { Account } from '../domain/account.ts';
+import type { Device } from '../domain/device.ts';
+import { DomainError } from '../domain/errors.ts';
+import {
+  type AuthenticationMethod,
+  accessTokenRefusal,
+  decideRefresh,
+  type Session,
+  type SessionEndCause,
+} from '../domain/session.ts';
+import {
+  type Caller,
+  type Deps,
+  decide,
+  decideFor,
+  eventOf,
+  eventOfDevice,
+  refuse,
+  type SignedInCaller,
+} from './context.ts';
+import type { AccountTransaction, PublicSigningKey, SessionFilter, SessionRecord } from './ports.ts';
+
+/** A session with the secrets that stand for it, on its way to its device. */
+export interface SessionGrant {
+  readonly accessToken: string;
+  readonly accessTokenExpireTime: Date;
+  readonly refreshToken: string;
+  readonly accountId: string;
+  readonly sessionId: string;
+  readonly deviceId: string;
+  /** Once, when the device becomes trusted; else empty. */
+  readonly deviceToken: string;
+  readonly passwordChangeRequired: boolean;
+}
+
+interface OpenedSession {
+  readonly session: Session;
+  readonly refreshToken: string;
+}
+
+/** Opens a session of a device that was just authenticated; the device's session before it ends. */
+export async function openSession(
+  deps: Deps,
+  tx: AccountTransaction,
+  device: Pick<Device, 'accountId' | 'deviceId'>,
+  amr: readonly AuthenticationMethod[],
+  now: Date,
+): Promise<OpenedSession> {
+  await tx.endSessions({ deviceId: device.deviceId }, 'REPLACED', now);
+  const refresh = deps.secrets.issueRefresh(device.accountId);
+  const session: Session = {
+    accountId: device.accountId,
+    sessionId: deps.random.uuid(now),
+    deviceId: device.deviceId,
+    amr,
+    createTime: now,
+    lastUseTime: now,
+    endTime: null,
+    endCause: null,
+    generation: 1,
+    oldestGeneration: 1,
+    familyHash: refresh.familyHash,
+    refreshHash: refresh.refreshHash,
+    spentHash: null,
+    spentTime: null,
+    firstUseTime: null,
+  };
+  await tx.insertSession(session);
+  return { session, refreshToken: refresh.token };
+}
+
+/** Fresh tokens for a session whose first answer was lost: those before stop working. */
+export async function reopenSession(deps: Deps, tx: AccountTransaction, session: Session): Promise<OpenedSession> {
+  const refresh = deps.secrets.issueRefresh(session.accountId);
+  const generation = session.generation + 1;
+  const reopened: Session = {
+    ...session,
+    generation,
+    oldestGeneration: generation,
+    familyHash: refresh.familyHash,
+    refreshHash: refresh.refreshHash,
+  };
+  await tx.saveSession(reopened);
+  return { session: reopened, refreshToken: refresh.token };
+}
+
+/** Signs the access token that goes with a session; after the commit, since it needs no database. */
+export async function grantSession(
+  deps: Deps,
+  opened: OpenedSession,
+  account: Pick<Account, 'passwordChangeRequired'>,
+  deviceToken: string,
+  now: Date,
+): Promise<SessionGrant> {
+  const { session } = opened;
+  const accessTokenExpireTime = new Date(now.getTime() + deps.limits.accessTokenLifetimeMs);
+  const accessToken = await deps.tokens.sign({
+    accountId: session.accountId,
+    sessionId: session.sessionId,
+    deviceId: session.deviceId,
+    amr: session.amr,
+    generation: session.generation,
+    issueTime: now,
+    expireTime: accessTokenExpireTime,
+  });
+  return {
+    accessToken,
+    accessTokenExpireTime,
+    refreshToken: opened.refreshToken,
+    accountId: session.accountId,
+    sessionId: session.sessionId,
+    deviceId: session.deviceId,
+    deviceToken,
+    passwordChangeRequired: account.passwordChangeRequired,
+  };
+}
+
+type TokenCheck =
+  | { readonly good: true; readonly record: SessionRecord; readonly expireTime: Date }
+  | { readonly good: false; readonly cause: SessionEndCause | 'UNKNOWN' };
+
+/** Checks an access token against its signature and its session's row. */
+async function checkAccessToken(deps: Deps, accessToken: string): Promise<TokenCheck> {
+  const claims = await deps.tokens.read(accessToken);
+  if (claims === undefined) return { good: false, cause: 'UNKNOWN' };
+  const now = deps.clock.now();
+  for (;;) {
+    const record = await deps.store.findSession(claims.accountId, claims.sessionId);
+    if (record === undefined || record.session.deviceId !== claims.deviceId) return { good: false, cause: 'UNKNOWN' };
+    const cause = accessTokenRefusal(record.session, claims, deps.limits, now);
+    if (cause !== undefined) return { good: false, cause };
+    const firstUse = record.session.firstUseTime === null;
+    // Lost the race against a repeat that voids this token, or against the session's end: look again.
+    if (firstUse && !(await deps.store.markSessionUsed(claims.accountId, claims.sessionId, claims.generation, now))) {
+      continue;
+    }
+    return { good: true, record, expireTime: claims.expireTime };
+  }
+}
+
+/** Who presents this access token. Refuses with SESSION_INVALID and its cause. */
+export async function authenticate(deps: Deps, accessToken: string): Promise<SessionRecord> {
+  const check = await checkAccessToken(deps, accessToken);
+  if (!check.good) throw new DomainError({ reason: 'SESSION_INVALID', cause: check.cause });
+  return check.record;
+}
+
+export type Introspection =
+  | { readonly active: false }
+  | { readonly active: true; readonly record: SessionRecord; readonly expireTime: Date };
+
+export async function introspect(deps: Deps, accessToken: string): Promise<Introspection> {
+  const check = await checkAccessToken(deps, accessToken);
+  return check.good ? { active: true, record: check.record, expireTime: check.expireTime } : { active: false };
+}
+
+export async function refreshSession(deps: Deps, refreshToken: string, caller: Caller): Promise<SessionGrant> {
+  const held = deps.secrets.readRefresh(refreshToken);
+  if (held === undefined) throw new DomainError({ reason: 'SESSION_INVALID', cause: 'UNKNOWN' });
+  const now = deps.clock.now();
+  const { opened, account } = await decide(deps, held.accountId, async (tx) => {
+    const session = await tx.sessionByRefreshFamily(held.familyHash);
+    if (session === undefined || tx.account === undefined) {
+      return refuse({ reason: 'SESSION_INVALID', cause: 'UNKNOWN' });
+    }
+    const { equal } = deps.secrets;
+    const matches = {
+      current: equal(session.refreshHash, held.refreshHash),
+      spent: session.spentHash !== null && equal(session.spentHash, held.refreshHash),
+    };
+    const decision = decideRefresh(session, matches, deps.limits, now);
+    if (decision.kind === 'refuse') return refuse({ reason: 'SESSION_INVALID', cause: decision.cause });
+    if (decision.kind === 'reused') {
+      await tx.endSessions({ sessionId: session.sessionId }, 'TOKEN_REUSED', now);
+      await tx.appendEvent(
+        eventOf(deps, session.accountId, 'SIGNED_OUT', now, {
+          sessionId: session.sessionId,
+          deviceId: session.deviceId,
+        }),
+      );
+      return refuse({ reason: 'SESSION_INVALID', cause: 'TOKEN_REUSED' });
+    }
+    const refresh = deps.secrets.issueRefresh(session.accountId, held.family);
+    const generation = session.generation + 1;
+    const rotated: Session = {
+      ...session,
+      lastUseTime: now,
+      generation,
+      refreshHash: refresh.refreshHash,
+      firstUseTime: session.firstUseTime ?? now,
+      ...(decision.kind === 'rotate'
+        ? { spentHash: session.refreshHash, spentTime: now }
+        : { oldestGeneration: generation }),
+    };
+    await tx.saveSession(rotated);
+    const device = await tx.device(session.deviceId);
+    if (device !== undefined) {
+      const origin = deps.places.originOf(caller.ipAddress);
+      await tx.saveDevice({
+        ...device,
+        appVersion: caller.appVersion,
+        lastUseTime: now,
+        lastIpAddress: origin.ipAddress,
+        lastPlace: origin.place,
+      });
+    }
+    return { ok: { opened: { session: rotated, refreshToken: refresh.token }, account: tx.account } };
+  });
+  return grantSession(deps, opened, account, '', now);
+}
+
+/** Ends this session, or every session of the account. Trust stays. */
+export async function signOut(deps: Deps, caller: SignedInCaller, everywhere: boolean): Promise<void> {
+  const now = deps.clock.now();
+  const filter = everywhere ? {} : { sessionId: caller.session.sessionId };
+  await decideFor(deps, caller, async (tx) => {
+    await tx.endSessions(filter, 'SIGNED_OUT', now);
+    await tx.appendEvent(eventOfDevice(deps, caller, 'SIGNED_OUT', now));
+    return { ok: undefined };
+  });
+}
+
+/**
+ * Ends sessions for an internal caller. After a password change elsewhere it also closes challenges and takes back the
+ * wish for a new password. Returns how many sessions ended.
+ */
+export async function revokeSessions(
+  deps: Deps,
+  accountId: string,
+  filter: SessionFilter,
+  cause: 'REVOKED' | 'PASSWORD_CHANGED',
+): Promise<number> {
+  const now = deps.clock.now();
+  return decide(deps, accountId, async (tx) => {
+    const { account } = tx;
+    if (account === undefined) return refuse({ reason: 'ACCOUNT_UNKNOWN' });
+    const ended = await tx.endSessions(filter, cause, now);
+    if (cause === 'PASSWORD_CHANGED') {
+      await tx.closeChallenges(now);
+      await tx.saveAccount({
+        ...account,
+        passwordChangeRequired: false,
+        passwordVersion: account.passwordVersion + 1,
+        wrongCodes: 0,
+        lastWrongCodeTime: null,
+      });
+      await tx.appendEvent(eventOf(deps, accountId, 'PASSWORD_CHANGED', now));
+    } else if (ended > 0) {
+      await tx.appendEvent(
+        eventOf(deps, accountId, 'SIGNED_OUT', now, {
+          deviceId: filter.deviceId ?? null,
+          sessionId: filter.sessionId ?? null,
+        }),
+      );
+    }
+    return { ok: ended };
+  });
+}
+
+export function signingKeys(deps: Deps): readonly PublicSigningKey[] {
+  return deps.tokens.publicKeys();
+}

@@ -1,0 +1,213 @@
+// Sign-in: password, then trust or a code. Counts before it looks, and decides in one transaction under the account's lock.
+
+import type { Account } from '../domain/account.ts';
+import type { Device, DeviceDescription } from '../domain/device.ts';
+import { normaliseEmail } from '../domain/email.ts';
+import { DomainError } from '../domain/errors.ts';
+import { admitPasswordGuess } from '../domain/limits.ts';
+import { networkOf } from '../domain/network.ts';
+import { isTrusted } from '../domain/trust.ts';
+import { type ChallengeGrant, openChallenge, reissueChallenge, tryCode, viewIn } from './codes.ts';
+import { type Caller, type Deps, decide, eventOf, type Outcome, refuse } from './context.ts';
+import type { AccountTransaction, DirectoryAccount } from './ports.ts';
+import { grantSession, openSession, reopenSession, type SessionGrant } from './sessions.ts';
+import { makeRoomForOne, newDevice } from './trusted-devices.ts';
+
+export interface SignInRequest {
+  readonly email: string;
+  readonly password: string;
+  readonly device: DeviceDescription;
+  /** Empty on a new device. */
+  readonly deviceToken: string;
+  /** A UUID, or null. */
+  readonly requestId: string | null;
+}
+
+export type SignInResult = { readonly session: SessionGrant } | { readonly challengeGrant: ChallengeGrant };
+
+export async function signIn(deps: Deps, request: SignInRequest, caller: Caller): Promise<SignInResult> {
+  const now = deps.clock.now();
+  const guess = await countGuess(deps, request, caller, now);
+  const verdict = await deps.directory.verifyPassword(request.email, request.password, caller.ipAddress);
+
+  if (!verdict.matches || verdict.account === undefined) {
+    // For an unknown address the same statement runs for an account that does not exist: the same work, the same time.
+    const accountId = verdict.account?.accountId ?? deps.random.uuid(now);
+    const origin = deps.places.originOf(caller.ipAddress);
+    await deps.store.appendEvent(eventOf(deps, accountId, 'PASSWORD_WRONG', now, { device: request.device, origin }));
+    throw new DomainError({ reason: 'CREDENTIALS_INCORRECT' });
+  }
+
+  const directory = verdict.account;
+  const result = await decide(deps, directory.accountId, async (tx) => {
+    const { account } = tx;
+    // Deleted, or given a new password, while the old one was being compared.
+    const stale = verdict.passwordVersion !== undefined && account?.passwordVersion !== verdict.passwordVersion;
+    if (account === undefined || stale) return refuse({ reason: 'CREDENTIALS_INCORRECT' });
+    await tx.forgetPasswordGuess(guess.emailHash, guess.id);
+    return admitDevice(deps, tx, { account, directory }, request, caller, now);
+  });
+  if ('challengeGrant' in result) return result;
+  return { session: await grantSession(deps, result.opened, result.account, '', now) };
+}
+
+/** Counts the guess before the password is looked at; a trusted device has a budget of its own. */
+async function countGuess(
+  deps: Deps,
+  request: SignInRequest,
+  caller: Caller,
+  now: Date,
+): Promise<{ readonly id: string; readonly emailHash: Uint8Array }> {
+  const emailHash = deps.secrets.hashOf(normaliseEmail(request.email));
+  const guess = {
+    id: deps.random.uuid(now),
+    time: now.getTime(),
+    network: networkOf(caller.ipAddress),
+    deviceId: await trustedDeviceOf(deps, request, now),
+  };
+  const waitMs = await deps.store.countPasswordGuess(
+    emailHash,
+    (guesses) => admitPasswordGuess(guesses, guess, deps.limits),
+    now,
+  );
+  if (waitMs > 0) throw new DomainError({ reason: 'RATE_LIMITED', retryAfterMs: waitMs });
+  return { id: guess.id, emailHash };
+}
+
+/** The id of the trusted device that presents itself for this very address, or null. */
+async function trustedDeviceOf(deps: Deps, request: SignInRequest, now: Date): Promise<string | null> {
+  const held = request.deviceToken === '' ? undefined : deps.secrets.read(request.deviceToken);
+  if (held === undefined) return null;
+  const device = await deps.store.findDeviceByToken(held.accountId, held.hash);
+  if (device === undefined || !isTrusted(device, deps.limits, now)) return null;
+  const known = await deps.directory.lookUpAccount(request.email);
+  return known?.accountId === held.accountId ? device.deviceId : null;
+}
+
+type Admission =
+  | { readonly opened: Awaited<ReturnType<typeof openSession>>; readonly account: Account }
+  | { readonly challengeGrant: ChallengeGrant };
+
+/** The password was right: a trusted device, or an account without two-step verification, gets a session. */
+async function admitDevice(
+  deps: Deps,
+  tx: AccountTransaction,
+  owner: { readonly account: Account; readonly directory: DirectoryAccount },
+  request: SignInRequest,
+  caller: Caller,
+  now: Date,
+): Promise<Outcome<Admission>> {
+  const { account } = owner;
+  const origin = deps.places.originOf(caller.ipAddress);
+  const held = request.deviceToken === '' ? undefined : deps.secrets.read(request.deviceToken);
+  const known = held?.accountId === account.accountId ? await tx.deviceByToken(held.hash) : undefined;
+
+  if (known !== undefined && isTrusted(known, deps.limits, now)) {
+    await tx.saveDevice({
+      ...known,
+      ...request.device,
+      // Its owner may have renamed it here; what it calls itself does not undo that.
+      displayName: known.displayName,
+      lastUseTime: now,
+      lastIpAddress: origin.ipAddress,
+      lastPlace: origin.place,
+    });
+    const opened = await openSession(deps, tx, known, ['pwd', 'device'], now);
+    await tx.appendEvent(
+      eventOf(deps, account.accountId, 'SIGNED_IN_TRUSTED_DEVICE', now, {
+        device: { ...request.device, displayName: known.displayName },
+        deviceId: known.deviceId,
+        sessionId: opened.session.sessionId,
+        origin,
+      }),
+    );
+    return { ok: { opened, account } };
+  }
+
+  if (!account.twoStepEnabled) {
+    const device = newDevice(deps, account.accountId, request.device, origin, now);
+    await tx.insertDevice(device);
+    const opened = await openSession(deps, tx, device, ['pwd'], now);
+    await tx.appendEvent(
+      eventOf(deps, account.accountId, 'SIGNED_IN_WITHOUT_TWO_STEP', now, {
+        device: request.device,
+        deviceId: device.deviceId,
+        sessionId: opened.session.sessionId,
+        origin,
+        unusual: ['NEW_DEVICE'],
+      }),
+    );
+    return { ok: { opened, account } };
+  }
+
+  if (request.requestId !== null) {
+    const since = new Date(now.getTime() - deps.limits.repeatWindowMs);
+    const repeated = await tx.challengeByRequest(request.requestId, since);
+    if (repeated !== undefined) return { ok: { challengeGrant: await reissueChallenge(deps, tx, repeated, now) } };
+  }
+  const opened = await openChallenge(
+    deps,
+    tx,
+    owner,
+    caller,
+    { purpose: 'SIGN_IN', requestId: request.requestId, sessionId: null, device: request.device },
+    now,
+  );
+  return 'refused' in opened ? opened : { ok: { challengeGrant: opened.ok } };
+}
+
+/** Answers a sign-in challenge: the session opens, and the device is trusted unless it declines. */
+export async function verifyCode(
+  deps: Deps,
+  challengeToken: string,
+  code: string,
+  trustDevice: boolean,
+  caller: Caller,
+): Promise<SessionGrant> {
+  const held = deps.secrets.read(challengeToken);
+  if (held === undefined) throw new DomainError({ reason: 'CHALLENGE_UNKNOWN' });
+  const now = deps.clock.now();
+  const { opened, account, deviceToken } = await decide(deps, held.accountId, async (tx) => {
+    const challenge = await tx.challengeByToken(held.hash);
+    if (tx.account === undefined || challenge?.purpose !== 'SIGN_IN') return refuse({ reason: 'CHALLENGE_UNKNOWN' });
+    const tried = await tryCode(deps, tx, tx.account, challenge, code, caller, now);
+    if ('refused' in tried) return tried;
+    const { account, again } = tried.ok;
+
+    if (again) {
+      const session = challenge.sessionId === null ? undefined : await tx.session(challenge.sessionId);
+      const device = session && (await tx.device(session.deviceId));
+      // Somebody uses the first answer: it was not lost.
+      if (session === undefined || device === undefined || session.endCause !== null || session.firstUseTime !== null) {
+        return refuse({ reason: 'CHALLENGE_CLOSED', challenge: await viewIn(deps, tx, challenge, now) });
+      }
+      const secret = device.tokenHash === null ? undefined : deps.secrets.issue(account.accountId);
+      if (secret !== undefined) await tx.saveDevice({ ...device, tokenHash: secret.hash });
+      return { ok: { opened: await reopenSession(deps, tx, session), account, deviceToken: secret?.token ?? '' } };
+    }
+
+    await tx.saveAccount(account);
+    const origin = deps.places.originOf(caller.ipAddress);
+    const secret = trustDevice ? deps.secrets.issue(account.accountId) : undefined;
+    if (trustDevice) await makeRoomForOne(deps, tx, now);
+    const device: Device = {
+      ...newDevice(deps, account.accountId, { ...challenge.device, appVersion: caller.appVersion }, origin, now),
+      ...(secret === undefined ? {} : { tokenHash: secret.hash, trustTime: now }),
+    };
+    await tx.insertDevice(device);
+    const opened = await openSession(deps, tx, device, ['pwd', 'otp'], now);
+    await tx.saveChallenge({ ...challenge, state: 'VERIFIED', settleTime: now, sessionId: opened.session.sessionId });
+    await tx.appendEvent(
+      eventOf(deps, account.accountId, 'SIGNED_IN_WITH_CODE', now, {
+        device: challenge.device,
+        deviceId: device.deviceId,
+        sessionId: opened.session.sessionId,
+        challengeId: challenge.challengeId,
+        origin,
+        unusual: ['NEW_DEVICE'],
+      }),
+    );
+    return { ok: { opened, account, deviceToken: secret?.token ?? '' } };
+  });
+  return grantSession(deps, opened, account, deviceToken, now);
+}

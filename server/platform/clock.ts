@@ -1,0 +1,33 @@
+// The time and the randomness of the machine; nothing else in the server asks for either.
+
+import { randomFillSync } from 'node:crypto';
+import type { Clock, Random } from '../flows/ports.ts';
+
+export const systemClock: Clock = { now: () => new Date() };
+
+/**
+ * UUIDv7 (RFC 9562, 5.7): 48 bits of milliseconds, a counter of 12 bits that starts at random below 2^11 and goes up
+ * within a millisecond (6.2, method 1), 62 random bits.
+ */
+export function createRandom(): Random {
+  const bytes = Buffer.alloc(16);
+  let lastMs = 0;
+  let counter = 0;
+  return {
+    uuid(now) {
+      randomFillSync(bytes);
+      const ms = now.getTime();
+      if (ms === lastMs && counter < 0xfff) {
+        counter += 1;
+      } else {
+        lastMs = ms;
+        counter = bytes.readUInt16BE(6) & 0x7ff;
+      }
+      bytes.writeUIntBE(ms, 0, 6);
+      bytes.writeUInt16BE(0x7000 | counter, 6);
+      bytes.writeUInt8((bytes.readUInt8(8) & 0x3f) | 0x80, 8);
+      const hex = bytes.toString('hex');
+      return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
+    },
+  };
+}

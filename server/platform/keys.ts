@@ -1,0 +1,120 @@
+// Keys that are outside the database: those that codes are derived with, and those that access tokens are signed with.
+// Each list names its keys; the first is used, all are read, so that a rotation breaks nothing.
+
+import { createHmac, createPrivateKey, createPublicKey, type KeyObject, timingSafeEqual } from 'node:crypto';
+import { errors, jwtVerify, SignJWT } from 'jose';
+import { codeFromMac, codeInput } from '../domain/code.ts';
+import type { AccessTokens, Codes } from '../flows/ports.ts';
+
+/** A key of 32 bytes with its id. */
+export interface NamedKey {
+  readonly keyId: string;
+  readonly key: Uint8Array;
+}
+
+/** Codes by HMAC-SHA-256 under the named keys (at least one). */
+export function createCodes(keys: readonly NamedKey[], digits: number): Codes {
+  const derive: Codes['derive'] = (challenge, channel) => {
+    const named = keys.find((key) => key.keyId === challenge.codeKeyId);
+    if (named === undefined)
+      throw new Error(`no code key ${challenge.codeKeyId}: was it taken out before its codes ended?`);
+    const mac = createHmac('sha256', named.key).update(codeInput(challenge.challengeId, channel)).digest();
+    return codeFromMac(mac, digits);
+  };
+  return {
+    currentKeyId: () => first(keys).keyId,
+    derive,
+    matches: (challenge, channels, presented) => {
+      // Every channel is compared, whichever matches, and the length is compared with the rest.
+      const given = Buffer.alloc(16);
+      given.write(presented);
+      return channels.reduce((matched, channel) => {
+        const expected = Buffer.alloc(16);
+        expected.write(derive(challenge, channel));
+        return timingSafeEqual(expected, given) || matched;
+      }, false);
+    },
+  };
+}
+
+// PKCS #8 of an Ed25519 key (RFC 8410, 7) up to its 32-byte seed.
+const pkcs8Head = Buffer.from('302e020100300506032b657004220420', 'hex');
+
+/** EdDSA JWTs (RFC 8037) under the named Ed25519 seeds (at least one). */
+export function createAccessTokens(keys: readonly NamedKey[], issuer: string, audience: string): AccessTokens {
+  const pairs = new Map(keys.map(({ keyId, key }) => [keyId, keyPair(key)]));
+  const signing = first(keys);
+  const privateKey = keyPair(signing.key).privateKey;
+  return {
+    sign: (claims) =>
+      new SignJWT({ sid: claims.sessionId, did: claims.deviceId, amr: [...claims.amr] })
+        .setProtectedHeader({ alg: 'EdDSA', typ: 'at+jwt', kid: signing.keyId })
+        .setIssuer(issuer)
+        .setAudience(audience)
+        .setSubject(claims.accountId)
+        // The pair's number within its session: a pair that was given again after a lost answer is void.
+        .setJti(`${claims.sessionId}.${claims.generation}`)
+        .setIssuedAt(claims.issueTime)
+        .setExpirationTime(claims.expireTime)
+        .sign(privateKey),
+    read: async (token) => {
+      try {
+        const { payload } = await jwtVerify(
+          token,
+          ({ kid }) => {
+            const pair = pairs.get(kid ?? '');
+            if (pair === undefined) throw new errors.JWKSNoMatchingKey();
+            return pair.publicKey;
+          },
+          // Whether it has expired is the session's rule, which may know a better reason.
+          { issuer, audience, algorithms: ['EdDSA'], typ: 'at+jwt', currentDate: new Date(0), clockTolerance: 0 },
+        );
+        return claimsOf(payload);
+      } catch (error) {
+        if (error instanceof errors.JOSEError) return undefined;
+        throw error;
+      }
+    },
+    publicKeys: () => keys.map(({ keyId }) => ({ keyId, publicKey: rawPublicKey(pairs.get(keyId)?.publicKey) })),
+  };
+}
+
+function claimsOf(payload: Readonly<Record<string, unknown>>) {
+  const { sub, sid, did, amr, jti, iat, exp } = payload;
+  const generation = typeof jti === 'string' ? Number(jti.split('.')[1]) : Number.NaN;
+  if (
+    typeof sub !== 'string' ||
+    typeof sid !== 'string' ||
+    typeof did !== 'string' ||
+    typeof iat !== 'number' ||
+    typeof exp !== 'number' ||
+    !Array.isArray(amr) ||
+    !Number.isSafeInteger(generation)
+  ) {
+    return undefined;
+  }
+  return {
+    accountId: sub,
+    sessionId: sid,
+    deviceId: did,
+    amr: amr.map(String),
+    generation,
+    issueTime: new Date(iat * 1000),
+    expireTime: new Date(exp * 1000),
+  };
+}
+
+function keyPair(seed: Uint8Array): { readonly privateKey: KeyObject; readonly publicKey: KeyObject } {
+  const privateKey = createPrivateKey({ key: Buffer.concat([pkcs8Head, seed]), format: 'der', type: 'pkcs8' });
+  return { privateKey, publicKey: createPublicKey(privateKey) };
+}
+
+function rawPublicKey(key: KeyObject | undefined): Uint8Array {
+  return Buffer.from(key?.export({ format: 'jwk' }).x ?? '', 'base64url');
+}
+
+function first(keys: readonly NamedKey[]): NamedKey {
+  const [key] = keys;
+  if (key === undefined) throw new Error('no key');
+  return key;
+}

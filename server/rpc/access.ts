@@ -1,0 +1,65 @@
+// Who may call what: one line an RPC. A new RPC does not compile until it is here.
+
+import type { DescMethod, DescService } from '@bufbuild/protobuf';
+import { Accounts } from '../../gen/countersign/internal/v1/accounts_pb.ts';
+import { Sessions } from '../../gen/countersign/internal/v1/sessions_pb.ts';
+import { LoginActivity } from '../../gen/countersign/v1/login_activity_pb.ts';
+import { TrustedDevices } from '../../gen/countersign/v1/trusted_devices_pb.ts';
+import { TwoStepAuth } from '../../gen/countersign/v1/two_step_auth_pb.ts';
+import type { Scope } from './service-tokens.ts';
+
+/**
+ * `none`: the call holds its own secret. `session`: any signed-in device. Where more depends on what is asked, such as
+ * switching off, the flow decides.
+ */
+export type Level = 'none' | 'session';
+
+type LevelsOf<S extends DescService> = Readonly<Record<keyof S['method'], Level>>;
+type ScopesOf<S extends DescService> = Readonly<Record<keyof S['method'], Scope>>;
+
+const twoStepAuth: LevelsOf<typeof TwoStepAuth> = {
+  signIn: 'none',
+  sendCode: 'none',
+  verifyCode: 'none',
+  getChallenge: 'none',
+  refreshSession: 'none',
+  signOut: 'session',
+  getSettings: 'session',
+  updateSettings: 'session',
+};
+const trustedDevices: LevelsOf<typeof TrustedDevices> = { listTrustedDevices: 'session' };
+const loginActivity: LevelsOf<typeof LoginActivity> = { listLoginActivity: 'session' };
+
+const accounts: ScopesOf<typeof Accounts> = {
+  createAccount: 'accounts',
+  getAccount: 'accounts',
+  updateAccount: 'accounts',
+  setPassword: 'accounts',
+  resetVerification: 'accounts',
+};
+const sessions: ScopesOf<typeof Sessions> = {
+  introspectSession: 'sessions',
+  revokeSessions: 'sessions',
+  getSigningKeys: 'sessions',
+};
+
+const levels = new Map<DescMethod, Level>([
+  ...entries(TwoStepAuth, twoStepAuth),
+  ...entries(TrustedDevices, trustedDevices),
+  ...entries(LoginActivity, loginActivity),
+]);
+const scopes = new Map<DescMethod, Scope>([...entries(Accounts, accounts), ...entries(Sessions, sessions)]);
+
+function entries<T>(service: DescService, values: Readonly<Record<string, T>>): [DescMethod, T][] {
+  return service.methods.map((method) => {
+    const value = values[method.localName];
+    if (value === undefined) throw new Error(`${service.typeName}.${method.name} has no access rule`);
+    return [method, value];
+  });
+}
+
+/** The level that a public RPC needs; undefined for what is not ours, such as health. */
+export const levelOf = (method: DescMethod): Level | undefined => levels.get(method);
+
+/** The scope that an internal RPC needs; undefined for what is not ours. */
+export const scopeOf = (method: DescMethod): Scope | undefined => scopes.get(method);

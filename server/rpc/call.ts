@@ -1,0 +1,56 @@
+// What is known of a call, passed from interceptor to interceptor to handler in Connect's context.
+
+import { type ContextValues, createContextKey, createContextValues, type HandlerContext } from '@connectrpc/connect';
+import type { Caller, SignedInCaller } from '../flows/context.ts';
+import type { SessionRecord } from '../flows/ports.ts';
+
+/** The caller of a public RPC. */
+const callerKey = createContextKey<Caller | undefined>(undefined, { description: 'caller' });
+/** The session of a signed-in device. */
+const sessionKey = createContextKey<SessionRecord | undefined>(undefined, { description: 'session' });
+/** The name of an internal caller. */
+const serviceKey = createContextKey<string | undefined>(undefined, { description: 'service' });
+/** The address of the TCP peer, which may be a proxy. */
+const peerKey = createContextKey<string | undefined>(undefined, { description: 'peer' });
+
+export function peerContext(remoteAddress: string | undefined): ContextValues {
+  return createContextValues().set(peerKey, remoteAddress);
+}
+
+export const peerOf = (values: ContextValues): string | undefined => values.get(peerKey);
+
+export function setCaller(values: ContextValues, caller: Caller): void {
+  values.set(callerKey, caller);
+}
+
+export function setSession(values: ContextValues, session: SessionRecord): void {
+  values.set(sessionKey, session);
+}
+
+export function setService(values: ContextValues, name: string): void {
+  values.set(serviceKey, name);
+}
+
+/** What the log says of a call: names, never secrets. */
+export function logFieldsOf(values: ContextValues): Record<string, unknown> {
+  const caller = values.get(callerKey);
+  const record = values.get(sessionKey);
+  const service = values.get(serviceKey);
+  return {
+    ...(caller && { platform: caller.platform, clientVersion: caller.appVersion, ipAddress: caller.ipAddress }),
+    ...(record && { accountId: record.session.accountId, sessionId: record.session.sessionId }),
+    ...(service === undefined ? {} : { service }),
+  };
+}
+
+export function callerOf({ values }: HandlerContext): Caller {
+  const caller = values.get(callerKey);
+  if (caller === undefined) throw new Error('a public RPC without its interceptors');
+  return caller;
+}
+
+export function signedInOf(context: HandlerContext): SignedInCaller {
+  const record = context.values.get(sessionKey);
+  if (record === undefined) throw new Error('an RPC for signed-in devices without its access rule');
+  return { ...callerOf(context), ...record };
+}

@@ -1,0 +1,248 @@
+// Domain ↔ wire, value by value. Every map is exhaustive: a new value does not compile until it is mapped.
+
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import type { AccountSchema } from '../../gen/countersign/internal/v1/account_pb.ts';
+import { Advice, type AdviceNoteSchema } from '../../gen/countersign/v1/advice_pb.ts';
+import {
+  type ChallengeGrantSchema,
+  ChallengePurpose,
+  type ChallengeSchema,
+  ChallengeState as ChallengeStateProto,
+  type ChannelOptionSchema,
+  Channel as ChannelProto,
+  Delivery as DeliveryProto,
+} from '../../gen/countersign/v1/challenge_pb.ts';
+import {
+  type Device as DeviceProto,
+  type DeviceSchema,
+  Platform as PlatformProto,
+  type TrustedDeviceSchema,
+} from '../../gen/countersign/v1/device_pb.ts';
+import { ConnectionType as ConnectionTypeProto, type LocationSchema } from '../../gen/countersign/v1/location_pb.ts';
+import {
+  EventKind as EventKindProto,
+  type LoginEventSchema,
+  Unusual as UnusualProto,
+} from '../../gen/countersign/v1/login_event_pb.ts';
+import type { SessionSchema } from '../../gen/countersign/v1/session_pb.ts';
+import type { ChallengeState, ChallengeView, Channel, ChannelView, Delivery, Purpose } from '../domain/challenge.ts';
+import type { Device, DeviceDescription, Platform } from '../domain/device.ts';
+import { type EventKind, type LoginEvent, timeOfUuid, type Unusual } from '../domain/login-event.ts';
+import type { ConnectionType, Place } from '../domain/place.ts';
+import type { AccountDetails } from '../flows/accounts.ts';
+import type { ChallengeGrant } from '../flows/codes.ts';
+import type { SessionGrant } from '../flows/sessions.ts';
+import { type AdviceKind, textsFor } from './texts.ts';
+
+const platforms: Readonly<Record<Platform, PlatformProto>> = {
+  IOS: PlatformProto.IOS,
+  ANDROID: PlatformProto.ANDROID,
+  WEB: PlatformProto.WEB,
+};
+
+const channels: Readonly<Record<Channel, ChannelProto>> = { APP: ChannelProto.APP, EMAIL: ChannelProto.EMAIL };
+
+const purposes: Readonly<Record<Purpose, ChallengePurpose>> = {
+  SIGN_IN: ChallengePurpose.SIGN_IN,
+  SWITCH_OFF: ChallengePurpose.SWITCH_OFF,
+};
+
+const challengeStates: Readonly<Record<ChallengeState, ChallengeStateProto>> = {
+  PENDING: ChallengeStateProto.PENDING,
+  VERIFIED: ChallengeStateProto.VERIFIED,
+  CLOSED: ChallengeStateProto.CLOSED,
+  EXPIRED: ChallengeStateProto.EXPIRED,
+};
+
+const deliveries: Readonly<Record<Delivery, DeliveryProto>> = {
+  NOT_SENT: DeliveryProto.NOT_SENT,
+  QUEUED: DeliveryProto.QUEUED,
+  ACCEPTED: DeliveryProto.ACCEPTED,
+  SHOWN: DeliveryProto.SHOWN,
+  FAILED: DeliveryProto.FAILED,
+};
+
+const eventKinds: Readonly<Record<EventKind, EventKindProto>> = {
+  SIGNED_IN_TRUSTED_DEVICE: EventKindProto.SIGNED_IN_TRUSTED_DEVICE,
+  SIGNED_IN_WITH_CODE: EventKindProto.SIGNED_IN_WITH_CODE,
+  SIGNED_IN_WITHOUT_TWO_STEP: EventKindProto.SIGNED_IN_WITHOUT_TWO_STEP,
+  CODE_SENT: EventKindProto.CODE_SENT,
+  CODE_WRONG: EventKindProto.CODE_WRONG,
+  PASSWORD_WRONG: EventKindProto.PASSWORD_WRONG,
+  CHALLENGE_DENIED: EventKindProto.CHALLENGE_DENIED,
+  REFUSED_OLD_CLIENT: EventKindProto.REFUSED_OLD_CLIENT,
+  SIGNED_OUT: EventKindProto.SIGNED_OUT,
+  DEVICE_REMOVED: EventKindProto.DEVICE_REMOVED,
+  SETTINGS_CHANGED: EventKindProto.SETTINGS_CHANGED,
+  PASSWORD_CHANGED: EventKindProto.PASSWORD_CHANGED,
+};
+
+const unusuals: Readonly<Record<Unusual, UnusualProto>> = {
+  NEW_DEVICE: UnusualProto.NEW_DEVICE,
+  NEW_COUNTRY: UnusualProto.NEW_COUNTRY,
+  IMPOSSIBLE_TRAVEL: UnusualProto.IMPOSSIBLE_TRAVEL,
+  ANONYMOUS_NETWORK: UnusualProto.ANONYMOUS_NETWORK,
+};
+
+const connectionTypes: Readonly<Record<ConnectionType, ConnectionTypeProto>> = {
+  CABLE_DSL: ConnectionTypeProto.CABLE_DSL,
+  CELLULAR: ConnectionTypeProto.CELLULAR,
+  CORPORATE: ConnectionTypeProto.CORPORATE,
+  DIALUP: ConnectionTypeProto.DIALUP,
+  SATELLITE: ConnectionTypeProto.SATELLITE,
+};
+
+const advices: Readonly<Record<AdviceKind, Advice>> = {
+  CHANGE_PASSWORD: Advice.CHANGE_PASSWORD,
+  CHANGE_PASSWORD_ELSEWHERE: Advice.CHANGE_PASSWORD_ELSEWHERE,
+  REVIEW_TRUSTED_DEVICES: Advice.REVIEW_TRUSTED_DEVICES,
+  CHECK_MAILBOX: Advice.CHECK_MAILBOX,
+};
+
+export const platformToProto = (platform: Platform): PlatformProto => platforms[platform];
+
+export const channelToProto = (channel: Channel): ChannelProto => channels[channel];
+
+/** Validation has refused what is not in the map. */
+export function channelFromProto(channel: ChannelProto): Channel {
+  return channel === ChannelProto.APP ? 'APP' : 'EMAIL';
+}
+
+/** Validation has refused a device without platform. */
+export function deviceFromProto(device: DeviceProto | undefined, appVersion: string): DeviceDescription {
+  const platform =
+    device?.platform === PlatformProto.IOS ? 'IOS' : device?.platform === PlatformProto.ANDROID ? 'ANDROID' : 'WEB';
+  return {
+    displayName: device?.displayName.trim() ?? '',
+    model: device?.model.trim() ?? '',
+    platform,
+    osVersion: device?.osVersion ?? '',
+    appVersion,
+  };
+}
+
+export function deviceToProto(device: DeviceDescription): MessageInitShape<typeof DeviceSchema> {
+  return {
+    displayName: device.displayName || device.model,
+    model: device.model,
+    platform: platforms[device.platform],
+    osVersion: device.osVersion,
+    appVersion: device.appVersion,
+  };
+}
+
+export function placeToProto(place: Place): MessageInitShape<typeof LocationSchema> {
+  return {
+    city: place.city,
+    region: place.region,
+    country: place.country,
+    countryCode: place.countryCode,
+    ...(place.latitude === undefined ? {} : { latitude: place.latitude }),
+    ...(place.longitude === undefined ? {} : { longitude: place.longitude }),
+    ...(place.accuracyRadiusKm === undefined ? {} : { accuracyRadiusKm: Math.round(place.accuracyRadiusKm) }),
+    source: place.source,
+    approximate: true,
+  };
+}
+
+const location = (place: Place | null) => (place === null ? {} : { location: placeToProto(place) });
+
+export function channelToOption(view: ChannelView, locale: string): MessageInitShape<typeof ChannelOptionSchema> {
+  return {
+    channel: channels[view.channel],
+    destination:
+      view.destination.kind === 'email' ? view.destination.masked : textsFor(locale).devices(view.destination.count),
+    available: view.available,
+    ...(view.nextSendTime === undefined ? {} : { nextSendTime: timestampFromDate(view.nextSendTime) }),
+    sendsRemaining: view.sendsRemaining,
+    delivery: deliveries[view.delivery],
+  };
+}
+
+export function challengeToProto(challenge: ChallengeView, locale: string): MessageInitShape<typeof ChallengeSchema> {
+  return {
+    challengeId: challenge.challengeId,
+    purpose: purposes[challenge.purpose],
+    state: challengeStates[challenge.state],
+    channels: challenge.channels.map((channel) => channelToOption(channel, locale)),
+    defaultChannel: channels[challenge.defaultChannel],
+    createTime: timestampFromDate(challenge.createTime),
+    expireTime: timestampFromDate(challenge.expireTime),
+    attemptsRemaining: challenge.attemptsRemaining,
+  };
+}
+
+export function grantToProto(grant: ChallengeGrant, locale: string): MessageInitShape<typeof ChallengeGrantSchema> {
+  return { challengeToken: grant.challengeToken, challenge: challengeToProto(grant.challenge, locale) };
+}
+
+export function adviceToProto(
+  kinds: readonly AdviceKind[],
+  locale: string,
+): MessageInitShape<typeof AdviceNoteSchema>[] {
+  return kinds.map((kind) => ({ advice: advices[kind], text: textsFor(locale).advice[kind] }));
+}
+
+export function sessionToProto(session: SessionGrant, locale: string): MessageInitShape<typeof SessionSchema> {
+  return {
+    accessToken: session.accessToken,
+    accessTokenExpireTime: timestampFromDate(session.accessTokenExpireTime),
+    refreshToken: session.refreshToken,
+    accountId: session.accountId,
+    sessionId: session.sessionId,
+    deviceId: session.deviceId,
+    deviceToken: session.deviceToken,
+    advice: adviceToProto(
+      session.passwordChangeRequired ? ['CHANGE_PASSWORD', 'CHANGE_PASSWORD_ELSEWHERE'] : [],
+      locale,
+    ),
+  };
+}
+
+export function trustedDeviceToProto(
+  device: Device,
+  currentDeviceId: string,
+): MessageInitShape<typeof TrustedDeviceSchema> {
+  return {
+    deviceId: device.deviceId,
+    displayName: device.displayName || device.model,
+    model: device.model,
+    platform: platforms[device.platform],
+    osVersion: device.osVersion,
+    appVersion: device.appVersion,
+    ...(device.trustTime === null ? {} : { trustTime: timestampFromDate(device.trustTime) }),
+    lastUseTime: timestampFromDate(device.lastUseTime),
+    ...(device.lastPlace === null ? {} : { lastLocation: placeToProto(device.lastPlace) }),
+    current: device.deviceId === currentDeviceId,
+  };
+}
+
+export function eventToProto(event: LoginEvent, currentDeviceId: string): MessageInitShape<typeof LoginEventSchema> {
+  const { connectionType } = event.origin;
+  return {
+    eventId: event.eventId,
+    time: timestampFromDate(timeOfUuid(event.eventId)),
+    kind: eventKinds[event.kind],
+    ...(event.device === null ? {} : { device: deviceToProto(event.device) }),
+    ipAddress: event.origin.ipAddress,
+    ...location(event.origin.place),
+    ...(connectionType === null ? {} : { connectionType: connectionTypes[connectionType] }),
+    unusual: event.unusual.map((unusual) => unusuals[unusual]),
+    ...(event.channel === null ? {} : { channel: channels[event.channel] }),
+    currentDevice: event.deviceId === currentDeviceId,
+    reported: event.reported,
+  };
+}
+
+export function accountToProto(details: AccountDetails): MessageInitShape<typeof AccountSchema> {
+  return {
+    accountId: details.accountId,
+    email: details.email,
+    locale: details.locale,
+    twoStepEnabled: details.account.twoStepEnabled,
+    passwordChangeRequired: details.account.passwordChangeRequired,
+    verificationLocked: details.verificationLocked,
+    createTime: timestampFromDate(details.account.createTime),
+  };
+}

@@ -1,0 +1,183 @@
+// The only maker of ConnectError: every refusal gets its canonical code, its ErrorInfo and what its reader needs to go on.
+// What was not expected says "internal error" and no more; the log has its cause.
+
+import { create } from '@bufbuild/protobuf';
+import { durationFromMs } from '@bufbuild/protobuf/wkt';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { ChallengeSchema } from '../../gen/countersign/v1/challenge_pb.ts';
+import { ClientVersionRequirementSchema } from '../../gen/countersign/v1/errors_pb.ts';
+import {
+  BadRequestSchema,
+  ErrorInfoSchema,
+  LocalizedMessageSchema,
+  RetryInfoSchema,
+} from '../../gen/google/rpc/error_details_pb.ts';
+import { DomainError, type Reason, type Refusal } from '../domain/errors.ts';
+import { challengeToProto, platformToProto } from './convert.ts';
+import { textsFor } from './texts.ts';
+
+const domain = 'countersign';
+
+/** Refusals of the wire itself, which no rule knows. */
+type WireReason =
+  | 'METHOD_UNKNOWN'
+  | 'SERVICE_UNKNOWN'
+  | 'ENCODING_UNSUPPORTED'
+  | 'DEADLINE_EXCEEDED'
+  | 'CANCELLED'
+  | 'UNIMPLEMENTED'
+  | 'INTERNAL';
+
+const codes: Readonly<Record<Reason | WireReason, Code>> = {
+  CLIENT_VERSION_UNSUPPORTED: Code.FailedPrecondition,
+  CLIENT_VERSION_MISSING: Code.FailedPrecondition,
+  CLIENT_VERSION_INVALID: Code.InvalidArgument,
+  CREDENTIALS_INCORRECT: Code.Unauthenticated,
+  SESSION_INVALID: Code.Unauthenticated,
+  SERVICE_TOKEN_INVALID: Code.Unauthenticated,
+  SCOPE_MISSING: Code.PermissionDenied,
+  DEVICE_NOT_TRUSTED: Code.PermissionDenied,
+  CODE_INCORRECT: Code.InvalidArgument,
+  CHALLENGE_UNKNOWN: Code.NotFound,
+  CHALLENGE_EXPIRED: Code.FailedPrecondition,
+  CHALLENGE_CLOSED: Code.FailedPrecondition,
+  SEND_TOO_SOON: Code.ResourceExhausted,
+  SENDS_EXHAUSTED: Code.ResourceExhausted,
+  CHANNEL_UNAVAILABLE: Code.FailedPrecondition,
+  RATE_LIMITED: Code.ResourceExhausted,
+  VERIFICATION_LOCKED: Code.FailedPrecondition,
+  DEVICE_UNKNOWN: Code.NotFound,
+  EVENT_UNKNOWN: Code.NotFound,
+  ACCOUNT_UNKNOWN: Code.NotFound,
+  ACCOUNT_EXISTS: Code.AlreadyExists,
+  PASSWORD_WEAK: Code.InvalidArgument,
+  REQUEST_INVALID: Code.InvalidArgument,
+  DEPENDENCY_UNAVAILABLE: Code.Unavailable,
+  METHOD_UNKNOWN: Code.Unimplemented,
+  SERVICE_UNKNOWN: Code.NotFound,
+  UNIMPLEMENTED: Code.Unimplemented,
+  ENCODING_UNSUPPORTED: Code.Unimplemented,
+  DEADLINE_EXCEEDED: Code.DeadlineExceeded,
+  CANCELLED: Code.Canceled,
+  INTERNAL: Code.Internal,
+};
+
+/**
+ * Whatever was thrown, as the error that leaves. One that this function made passes as it is, so it may be called again.
+ *
+ * @param locale the caller's language, for the text that people read.
+ */
+export function toConnectError(thrown: unknown, locale = 'en'): ConnectError {
+  if (thrown instanceof DomainError) return refusalToConnectError(thrown.refusal, locale, thrown);
+  if (thrown instanceof ConnectError) return isTyped(thrown) ? thrown : typeWireError(thrown);
+  return makeError('INTERNAL', 'internal error', {}, [], thrown);
+}
+
+export function refusalToConnectError(refusal: Refusal, locale: string, cause?: unknown): ConnectError {
+  const { reason } = refusal;
+  const details: Detail[] = [];
+  if ('retryAfterMs' in refusal) {
+    details.push({ desc: RetryInfoSchema, value: { retryDelay: durationFromMs(Math.ceil(refusal.retryAfterMs)) } });
+  }
+  if ('violations' in refusal) {
+    const fieldViolations = refusal.violations.map(({ field, description }) => ({ field, description }));
+    details.push({ desc: BadRequestSchema, value: { fieldViolations } });
+  }
+  if ('challenge' in refusal) {
+    details.push({ desc: ChallengeSchema, value: challengeToProto(refusal.challenge, locale) });
+  }
+  if ('requirement' in refusal) {
+    const { platform, clientVersion, minimumVersion, updateUrl } = refusal.requirement;
+    const value = {
+      ...(platform === undefined ? {} : { platform: platformToProto(platform) }),
+      clientVersion,
+      minimumVersion,
+      updateUrl,
+    };
+    details.push({ desc: ClientVersionRequirementSchema, value });
+  }
+  const message = textsFor(locale).reasons[reason];
+  details.push({ desc: LocalizedMessageSchema, value: { locale: textsFor(locale).locale, message } });
+  const metadata: Record<string, string> = refusal.reason === 'SESSION_INVALID' ? { cause: refusal.cause } : {};
+  return makeError(reason, developerMessage(refusal), metadata, details, cause);
+}
+
+type Detail = NonNullable<ConstructorParameters<typeof ConnectError>[3]>[number];
+
+/** In English, for whoever reads a log or a terminal: what is wrong, and what to do. */
+function developerMessage(refusal: Refusal): string {
+  const text = textsFor('en').reasons[refusal.reason];
+  if ('requirement' in refusal) {
+    const { platform, clientVersion, minimumVersion, updateUrl } = refusal.requirement;
+    const app = `${platform === undefined ? 'the' : platform.toLowerCase()} app`;
+    const where = updateUrl === '' ? '' : ` at ${updateUrl}`;
+    if (refusal.reason === 'CLIENT_VERSION_UNSUPPORTED') {
+      return `${app} is version ${clientVersion}, and ${minimumVersion} or newer is needed: update it${where}`;
+    }
+    return `send countersign-client-version (1 to 4 numbers, such as ${minimumVersion}) and countersign-client-platform (ios, android or web) with every call; ${minimumVersion} or newer is served`;
+  }
+  if ('violations' in refusal) {
+    return refusal.violations
+      .map(({ field, description }) => (field === '' ? description : `${field}: ${description}`))
+      .join('; ');
+  }
+  if (refusal.reason === 'SESSION_INVALID') return `the session is not valid: ${refusal.cause}`;
+  if ('retryAfterMs' in refusal) return `${text} Try again in ${Math.ceil(refusal.retryAfterMs / 1000)} s.`;
+  return text;
+}
+
+/** Errors that Connect itself makes: a body that can't be read, an encoding or time-out that makes no sense. */
+function typeWireError(error: ConnectError): ConnectError {
+  switch (error.code) {
+    case Code.InvalidArgument:
+    // Too large: the same fault of the same request, whatever Connect calls it.
+    case Code.ResourceExhausted: {
+      const value = { fieldViolations: [{ field: '', description: error.rawMessage }] };
+      return makeError('REQUEST_INVALID', error.rawMessage, {}, [{ desc: BadRequestSchema, value }], error);
+    }
+    case Code.Unimplemented: {
+      const reason = /compression|encoding/.test(error.rawMessage) ? 'ENCODING_UNSUPPORTED' : 'METHOD_UNKNOWN';
+      return makeError(reason, error.rawMessage, {}, [], error);
+    }
+    // Health asks for services by name.
+    case Code.NotFound:
+      return makeError('SERVICE_UNKNOWN', error.rawMessage, {}, [], error);
+    case Code.DeadlineExceeded:
+      return makeError('DEADLINE_EXCEEDED', 'the deadline passed before the call was done', {}, [], error);
+    case Code.Canceled:
+    case Code.Aborted:
+      return makeError('CANCELLED', 'the call was cancelled', {}, [], error);
+    default:
+      return makeError('INTERNAL', 'internal error', {}, [], error);
+  }
+}
+
+function makeError(
+  reason: Reason | WireReason,
+  message: string,
+  metadata: Record<string, string>,
+  details: readonly Detail[],
+  cause: unknown,
+): ConnectError {
+  const info: Detail = { desc: ErrorInfoSchema, value: { reason, domain, metadata } };
+  return new ConnectError(message, codes[reason], undefined, [info, ...details], cause);
+}
+
+function isTyped(error: ConnectError): boolean {
+  return error.details.some((detail) => 'desc' in detail && detail.desc.typeName === ErrorInfoSchema.typeName);
+}
+
+/** The reason of an error that toConnectError made, for the log. */
+export function reasonOf(error: ConnectError): string {
+  for (const detail of error.details) {
+    if ('desc' in detail && detail.desc.typeName === ErrorInfoSchema.typeName) {
+      return create(ErrorInfoSchema, detail.value).reason;
+    }
+  }
+  return '';
+}
+
+/** For what this deployment does not do, such as creating accounts where another system has them. */
+export function unimplemented(message: string): ConnectError {
+  return makeError('UNIMPLEMENTED', message, {}, [], undefined);
+}

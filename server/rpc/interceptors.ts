@@ -1,0 +1,149 @@
+// What happens around every call, outermost first: log and type its errors, name the caller, validate, let in.
+
+import type { DescMessage, Message } from '@bufbuild/protobuf';
+import { pathToString } from '@bufbuild/protobuf/reflect';
+import { createValidator, type Validator } from '@bufbuild/protovalidate';
+import { Code, type Interceptor, type StreamRequest, type UnaryRequest } from '@connectrpc/connect';
+import { DomainError } from '../domain/errors.ts';
+import type { SessionRecord } from '../flows/ports.ts';
+import type { Logger } from '../platform/log.ts';
+import { levelOf, scopeOf } from './access.ts';
+import { logFieldsOf, peerOf, setCaller, setService, setSession } from './call.ts';
+import { clientAddress, type TrustedProxies } from './client-address.ts';
+import { platformOf, versionHeader } from './client-version.ts';
+import { reasonOf, toConnectError } from './errors.ts';
+import { localeOf } from './locale.ts';
+import { requestIdHeader } from './request-id.ts';
+import { findService, type ServiceToken } from './service-tokens.ts';
+
+type Request = UnaryRequest | StreamRequest;
+
+export interface PublicCallDeps {
+  readonly log: Logger;
+  readonly trustedProxies: TrustedProxies;
+  readonly authenticate: (accessToken: string) => Promise<SessionRecord>;
+}
+
+export function publicInterceptors(deps: PublicCallDeps): Interceptor[] {
+  return [
+    logCalls(deps.log),
+    nameCaller(deps.trustedProxies),
+    letInSession(deps.authenticate),
+    validate(createValidator()),
+  ];
+}
+
+export function internalInterceptors(deps: {
+  readonly log: Logger;
+  readonly serviceTokens: () => readonly ServiceToken[];
+}): Interceptor[] {
+  return [logCalls(deps.log), letInService(deps.serviceTokens), validate(createValidator())];
+}
+
+/** One line a call, with its reason where it was refused; and the one place where what was thrown becomes an error. */
+function logCalls(log: Logger): Interceptor {
+  return (next) => async (req) => {
+    const begin = performance.now();
+    const fields = () => ({
+      rpc: `${req.service.typeName}/${req.method.name}`,
+      requestId: req.header.get(requestIdHeader),
+      ms: Math.round((performance.now() - begin) * 10) / 10,
+      ...logFieldsOf(req.contextValues),
+    });
+    try {
+      const response = await next(req);
+      log.info(fields(), 'call');
+      return response;
+    } catch (thrown) {
+      const error = toConnectError(thrown, localeOf(req.header));
+      const refused = { ...fields(), status: Code[error.code], reason: reasonOf(error) };
+      if (error.code === Code.Internal) log.error({ ...refused, err: thrown }, 'call failed');
+      else if (error.code === Code.Unavailable) log.warn({ ...refused, err: causeOf(thrown) }, 'call refused');
+      else log.info(refused, 'call refused');
+      throw error;
+    }
+  };
+}
+
+/** Of an unreachable dependency the log keeps the words, not the statement with its values. */
+function causeOf(thrown: unknown): string {
+  const cause = thrown instanceof Error && thrown.cause instanceof Error ? thrown.cause : thrown;
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+function nameCaller(trusted: TrustedProxies): Interceptor {
+  return (next) => (req) => {
+    const platform = platformOf(req.header);
+    if (platform !== undefined) {
+      setCaller(req.contextValues, {
+        ipAddress: clientAddress(peerOf(req.contextValues), req.header.get('x-forwarded-for'), trusted),
+        locale: localeOf(req.header),
+        appVersion: req.header.get(versionHeader) ?? '',
+        platform,
+      });
+    }
+    return next(req);
+  };
+}
+
+function letInSession(authenticate: PublicCallDeps['authenticate']): Interceptor {
+  return (next) => async (req) => {
+    if (levelOf(req.method) === 'session') {
+      const token = bearerOf(req);
+      if (token === undefined) throw new DomainError({ reason: 'SESSION_INVALID', cause: 'UNKNOWN' });
+      setSession(req.contextValues, await authenticate(token));
+    }
+    return next(req);
+  };
+}
+
+function letInService(known: () => readonly ServiceToken[]): Interceptor {
+  return (next) => (req) => {
+    const scope = scopeOf(req.method);
+    if (scope !== undefined) {
+      const token = bearerOf(req);
+      const service = token === undefined ? undefined : findService(known(), token);
+      if (service === undefined) throw new DomainError({ reason: 'SERVICE_TOKEN_INVALID' });
+      setService(req.contextValues, service.name);
+      if (!service.scopes.includes(scope)) throw new DomainError({ reason: 'SCOPE_MISSING' });
+    }
+    return next(req);
+  };
+}
+
+/** RFC 6750, 2.1. */
+function bearerOf(req: Request): string | undefined {
+  const match = /^Bearer +([\w\-.~+/]+=*)$/i.exec(req.header.get('authorization') ?? '');
+  return match?.[1];
+}
+
+/** Holds requests to the rules in the contract. */
+function validate(validator: Validator): Interceptor {
+  return (next) => (req) => {
+    if (!req.stream) {
+      check(validator, req.method.input, req.message);
+      return next(req);
+    }
+    return next({ ...req, message: checkEach(validator, req.method.input, req.message) });
+  };
+}
+
+async function* checkEach<M extends Message>(validator: Validator, schema: DescMessage, messages: AsyncIterable<M>) {
+  for await (const message of messages) {
+    check(validator, schema, message);
+    yield message;
+  }
+}
+
+function check(validator: Validator, schema: DescMessage, message: Message): void {
+  const result = validator.validate(schema, message);
+  if (result.kind === 'valid') return;
+  if (result.kind === 'error') throw result.error;
+  throw new DomainError({
+    reason: 'REQUEST_INVALID',
+    violations: result.violations.map((violation) => ({
+      field: pathToString(violation.field),
+      description: violation.message,
+    })),
+  });
+}

@@ -1,0 +1,176 @@
+// One TCP port for HTTP/2 with prior knowledge and HTTP/1.1, in cleartext or over TLS: who opens with HTTP/2's preface
+// gets HTTP/2. It must not know paths or protocols above HTTP.
+
+import { createServer as createHttp1, type IncomingMessage, type ServerResponse } from 'node:http';
+import {
+  createServer as createHttp2,
+  type Http2ServerRequest,
+  type Http2ServerResponse,
+  type ServerHttp2Session,
+} from 'node:http2';
+import { type AddressInfo, createServer as createTcp, type Socket } from 'node:net';
+import { createServer as createTls } from 'node:tls';
+import type { Logger } from 'pino';
+
+export type NodeRequest = IncomingMessage | Http2ServerRequest;
+export type NodeResponse = ServerResponse | Http2ServerResponse;
+export type NodeHandler = (req: NodeRequest, res: NodeResponse) => void;
+
+export interface ListenOptions {
+  readonly host: string;
+  /** 0 takes any free port. */
+  readonly port: number;
+  readonly handler: NodeHandler;
+  readonly log: Pick<Logger, 'debug' | 'error'>;
+  /** Certificate and key as PEM; without them the port speaks cleartext. */
+  readonly tls?: { readonly cert: string; readonly key: string };
+  /** Replaces single bounds, for tests. */
+  readonly limits?: Partial<typeof defaultLimits>;
+}
+
+export interface Listener {
+  readonly address: AddressInfo;
+  /**
+   * Takes no new connection and no new call, lets open calls finish, and resolves when the last connection has ended,
+   * at the latest after `graceMs`, when it cuts what is left.
+   */
+  close(graceMs: number): Promise<void>;
+}
+
+const defaultLimits = {
+  /** ms in which a connection has to send its first bytes (and, with TLS, shake hands). */
+  firstBytesMs: 10_000,
+  /** ms in which an HTTP/1.1 request's headers have to be there. */
+  headersMs: 15_000,
+  /** ms in which a whole HTTP/1.1 request has to be there. The handler's own, typed time-out comes first. */
+  requestMs: 60_000,
+  /** ms without a frame after which an HTTP/2 session is asked to end; its open streams go on. */
+  idleSessionMs: 600_000,
+  headerBytes: 64 * 1024,
+  streamsPerSession: 250,
+};
+
+const preface = Buffer.from('PRI ');
+
+export async function listen(options: ListenOptions): Promise<Listener> {
+  const { handler, log } = options;
+  const limits = { ...defaultLimits, ...options.limits };
+  const sockets = new Set<Socket>();
+  const unopened = new Set<Socket>();
+  const sessions = new Set<ServerHttp2Session>();
+  let closing = false;
+
+  const http1 = createHttp1({
+    maxHeaderSize: limits.headerBytes,
+    headersTimeout: limits.headersMs,
+    requestTimeout: limits.requestMs,
+    connectionsCheckingInterval: Math.min(limits.headersMs, 5_000),
+  });
+  http1.on('request', (req, res) => {
+    // HTTP/1.1 has no GOAWAY: an answer says that its connection goes. Upgrades are ignored, but Node's parser reads
+    // nothing behind one.
+    if (closing || req.headers.upgrade !== undefined) res.setHeader('connection', 'close');
+    res.once('close', () => {
+      if (closing) setImmediate(() => http1.closeIdleConnections());
+    });
+    handler(req, res);
+  });
+  // Node watches the time-outs above, and idle connections, only for a server that listens. This one is fed by hand.
+  http1.emit('listening');
+
+  const http2 = createHttp2({
+    settings: { maxConcurrentStreams: limits.streamsPerSession, maxHeaderListSize: limits.headerBytes },
+    maxSessionInvalidFrames: 100,
+    // A burst of calls before our settings arrive is refused stream by stream, and clients try those again.
+    maxSessionRejectedStreams: 1_000,
+    // A rapid reset (CVE-2023-44487, some 100,000 a second) ends the session. A proxy puts many clients on one session,
+    // and resets a stream for each that leaves: it must stay far below.
+    streamResetBurst: 5_000,
+    streamResetRate: 1_000,
+  });
+  http2.on('request', handler);
+  http2.on('session', (session) => {
+    sessions.add(session);
+    session.once('close', () => sessions.delete(session));
+    session.setTimeout(limits.idleSessionMs, () => session.close());
+    if (closing) session.close();
+  });
+  http2.on('sessionError', (error) => log.debug({ err: error }, 'an HTTP/2 session failed'));
+
+  const route = (socket: Socket) => {
+    unopened.add(socket);
+    socket.once('close', () => unopened.delete(socket));
+    peek(socket, limits.firstBytesMs, (isHttp2) => {
+      unopened.delete(socket);
+      (isHttp2 ? http2 : http1).emit('connection', socket);
+    });
+  };
+  // Keep-alive probes find peers that vanished; a stream that waits for news would never write to one.
+  const tcp = { keepAlive: true, keepAliveInitialDelay: 60_000, noDelay: true };
+  const front = options.tls
+    ? createTls(
+        { ...tcp, ...options.tls, ALPNProtocols: ['h2', 'http/1.1'], handshakeTimeout: limits.firstBytesMs },
+        route,
+      )
+    : createTcp(tcp, route);
+  front.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+    socket.on('error', (error) => log.debug({ err: error }, 'a connection failed'));
+  });
+
+  await new Promise<void>((resolve, reject) => {
+    front.once('error', reject);
+    front.listen(options.port, options.host, () => {
+      front.off('error', reject);
+      resolve();
+    });
+  });
+  // From here on an error is one of accepting (too many open files); the next connection may succeed.
+  front.on('error', (error) => log.error({ err: error }, 'accepting a connection failed'));
+
+  return {
+    address: front.address() as AddressInfo,
+    close: (graceMs) =>
+      new Promise((resolve) => {
+        closing = true;
+        const deadline = setTimeout(() => {
+          for (const session of sessions) session.destroy();
+          for (const socket of sockets) socket.destroy();
+        }, graceMs);
+        front.close(() => {
+          clearTimeout(deadline);
+          http1.close();
+          resolve();
+        });
+        for (const socket of unopened) socket.destroy();
+        for (const session of sessions) session.close();
+        http1.closeIdleConnections();
+      }),
+  };
+}
+
+/** Waits for the first bytes, gives them back to the socket, and says whether they open HTTP/2. */
+function peek(socket: Socket, timeoutMs: number, hand: (isHttp2: boolean) => void): void {
+  let seen = Buffer.alloc(0);
+  const timer = setTimeout(() => socket.destroy(), timeoutMs);
+  socket.on('data', onData);
+  socket.once('close', () => clearTimeout(timer));
+  socket.on('error', () => {
+    // Reported by the listener, where it is one of the connection; here it only must not be thrown.
+  });
+
+  function onData(chunk: Buffer) {
+    seen = Buffer.concat([seen, chunk]);
+    const open = seen.subarray(0, preface.length);
+    const isPreface = preface.subarray(0, open.length).equals(open);
+    if (isPreface && open.length < preface.length) return;
+    clearTimeout(timer);
+    socket.off('data', onData);
+    socket.pause();
+    socket.unshift(seen);
+    hand(isPreface);
+    // HTTP/1.1 reads what flows; HTTP/2 has taken over what lies below the socket.
+    if (!isPreface) socket.resume();
+  }
+}

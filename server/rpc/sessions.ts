@@ -1,0 +1,62 @@
+// countersign.internal.v1.Sessions: message → flow → message; and the same keys as JWKS (RFC 7517, RFC 8037).
+
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import type { ServiceImpl } from '@connectrpc/connect';
+import { RevocationReason, type Sessions } from '../../gen/countersign/internal/v1/sessions_pb.ts';
+import type { Deps } from '../flows/context.ts';
+import { introspect, revokeSessions, signingKeys } from '../flows/sessions.ts';
+import type { NodeHandler } from './listener.ts';
+
+export function sessions(deps: Deps): ServiceImpl<typeof Sessions> {
+  return {
+    async introspectSession({ accessToken }) {
+      const found = await introspect(deps, accessToken);
+      if (!found.active) return { active: false };
+      const { session, account } = found.record;
+      return {
+        active: true,
+        accountId: session.accountId,
+        deviceId: session.deviceId,
+        sessionId: session.sessionId,
+        amr: [...session.amr],
+        expireTime: timestampFromDate(found.expireTime),
+        passwordChangeRequired: account.passwordChangeRequired,
+      };
+    },
+    async revokeSessions({ accountId, deviceId, sessionId, reason }) {
+      const cause = reason === RevocationReason.PASSWORD_CHANGED ? 'PASSWORD_CHANGED' : 'REVOKED';
+      return { revokedSessions: await revokeSessions(deps, accountId, { deviceId, sessionId }, cause) };
+    },
+    getSigningKeys() {
+      const keys = signingKeys(deps).map(({ keyId, publicKey }) => ({
+        keyId,
+        algorithm: 'EdDSA',
+        publicKey: Uint8Array.from(publicKey),
+      }));
+      return { signingKeys: keys };
+    },
+  };
+}
+
+/** `/.well-known/jwks.json`. */
+export function jwks(deps: Deps): NodeHandler {
+  const body = JSON.stringify({
+    keys: signingKeys(deps).map(({ keyId, publicKey }) => ({
+      kty: 'OKP',
+      crv: 'Ed25519',
+      use: 'sig',
+      alg: 'EdDSA',
+      kid: keyId,
+      x: Buffer.from(publicKey).toString('base64url'),
+    })),
+  });
+  return (req, res) => {
+    const allowed = req.method === 'GET' || req.method === 'HEAD';
+    res.statusCode = allowed ? 200 : 405;
+    res.setHeader('content-type', 'application/jwk-set+json');
+    res.setHeader('cache-control', 'public, max-age=300');
+    if (!allowed) res.setHeader('allow', 'GET, HEAD');
+    if (allowed && req.method === 'GET') res.end(body);
+    else res.end();
+  };
+}

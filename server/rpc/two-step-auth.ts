@@ -1,0 +1,87 @@
+// countersign.v1.TwoStepAuth: message → flow → message.
+
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { TwoStepAuth } from '../../gen/countersign/v1/two_step_auth_pb.ts';
+import { getChallenge, sendCode } from '../flows/codes.ts';
+import type { Deps } from '../flows/context.ts';
+import { refreshSession, signOut } from '../flows/sessions.ts';
+import { getSettings, type Settings, updateSettings } from '../flows/settings.ts';
+import { signIn, verifyCode } from '../flows/sign-in.ts';
+import { callerOf, signedInOf } from './call.ts';
+import {
+  challengeToProto,
+  channelFromProto,
+  channelToOption,
+  channelToProto,
+  deviceFromProto,
+  grantToProto,
+  sessionToProto,
+} from './convert.ts';
+
+export function twoStepAuth(deps: Deps): ServiceImpl<typeof TwoStepAuth> {
+  return {
+    async signIn(request, context) {
+      const caller = callerOf(context);
+      const result = await signIn(
+        deps,
+        {
+          email: request.email,
+          password: request.password,
+          device: deviceFromProto(request.device, caller.appVersion),
+          deviceToken: request.deviceToken,
+          requestId: request.requestId === '' ? null : request.requestId.toLowerCase(),
+        },
+        caller,
+      );
+      const locale = caller.locale ?? 'en';
+      return 'session' in result
+        ? { result: { case: 'session', value: sessionToProto(result.session, locale) } }
+        : { result: { case: 'challengeGrant', value: grantToProto(result.challengeGrant, locale) } };
+    },
+    async sendCode(request, context) {
+      const challenge = await sendCode(deps, request.challengeToken, channelFromProto(request.channel));
+      return { challenge: challengeToProto(challenge, callerOf(context).locale ?? 'en') };
+    },
+    async verifyCode(request, context) {
+      const caller = callerOf(context);
+      const trustDevice = request.trustDevice ?? true;
+      const session = await verifyCode(deps, request.challengeToken, request.code, trustDevice, caller);
+      return { session: sessionToProto(session, caller.locale ?? 'en') };
+    },
+    async getChallenge(request, context) {
+      const challenge = await getChallenge(deps, request.challengeToken);
+      return { challenge: challengeToProto(challenge, callerOf(context).locale ?? 'en') };
+    },
+    async refreshSession(request, context) {
+      const caller = callerOf(context);
+      const session = await refreshSession(deps, request.refreshToken, caller);
+      return { session: sessionToProto(session, caller.locale ?? 'en') };
+    },
+    async signOut(request, context) {
+      await signOut(deps, signedInOf(context), request.everywhere);
+      return {};
+    },
+    async getSettings(_request, context) {
+      const caller = signedInOf(context);
+      return settingsToProto(await getSettings(deps, caller), caller.locale ?? 'en');
+    },
+    async updateSettings(request, context) {
+      const caller = signedInOf(context);
+      const locale = caller.locale ?? 'en';
+      const { twoStepEnabled, challengeToken, code } = request;
+      const result = await updateSettings(deps, { twoStepEnabled, challengeToken, code }, caller);
+      return 'settings' in result
+        ? { result: { case: 'settings', value: settingsToProto(result.settings, locale) } }
+        : { result: { case: 'challengeGrant', value: grantToProto(result.challengeGrant, locale) } };
+    },
+  };
+}
+
+function settingsToProto(settings: Settings, locale: string) {
+  return {
+    twoStepEnabled: settings.twoStepEnabled,
+    defaultChannel: channelToProto(settings.defaultChannel),
+    channels: settings.channels.map((channel) => channelToOption(channel, locale)),
+    passwordChangeRequired: settings.passwordChangeRequired,
+  };
+}

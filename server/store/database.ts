@@ -1,0 +1,120 @@
+// The connection to PostgreSQL: one pool, transactions, and the one place that tells an unreachable database from a bug.
+
+import { MikroORM } from '@mikro-orm/postgresql';
+import { DomainError } from '../domain/errors.ts';
+import { entities } from './entities.ts';
+
+export interface DatabaseSettings {
+  readonly url: string;
+  /** Connections at most. */
+  readonly poolSize: number;
+  /** Milliseconds that a call waits for the database in all, before it is refused with DEPENDENCY_UNAVAILABLE. */
+  readonly patienceMs: number;
+}
+
+const kyselyOptions = { tableNamingStrategy: 'entity', columnNamingStrategy: 'property', convertValues: true } as const;
+
+export type Db = ReturnType<typeof openKysely>;
+
+function openOrm(settings: DatabaseSettings) {
+  return new MikroORM({
+    entities,
+    clientUrl: settings.url,
+    pool: { min: 0, max: settings.poolSize },
+    driverOptions: {
+      connectionTimeoutMillis: settings.patienceMs,
+      query_timeout: settings.patienceMs,
+      // A transaction that its client has forgotten must not hold an account's lock.
+      idle_in_transaction_session_timeout: 10_000,
+      keepAlive: true,
+      application_name: 'countersign',
+    },
+    // Entities are not used as objects here: rows come as values, by Kysely.
+    allowGlobalContext: false,
+    logger: () => {},
+  });
+}
+
+function openKysely(em: ReturnType<typeof openOrm>['em']) {
+  return em.getKysely(kyselyOptions);
+}
+
+export class Database {
+  readonly #orm: ReturnType<typeof openOrm>;
+  readonly #patienceMs: number;
+
+  constructor(settings: DatabaseSettings) {
+    this.#orm = openOrm(settings);
+    this.#patienceMs = settings.patienceMs;
+  }
+
+  /** Runs statements outside a transaction. Refuses with DEPENDENCY_UNAVAILABLE where PostgreSQL is out of reach. */
+  read<T>(work: (db: Db) => Promise<T>): Promise<T> {
+    return this.#bounded(() => work(openKysely(this.#orm.em.fork())));
+  }
+
+  /** Runs statements in one transaction; commits when `work` returns, rolls back when it throws. */
+  transaction<T>(work: (db: Db) => Promise<T>): Promise<T> {
+    return this.#bounded(() => this.#orm.em.fork().transactional((em) => work(openKysely(em))));
+  }
+
+  /** Whether PostgreSQL answers. */
+  async answers(): Promise<boolean> {
+    return this.read(async (db) => db.selectNoFrom((e) => e.lit(1).as('one')).execute()).then(
+      () => true,
+      () => false,
+    );
+  }
+
+  async close(): Promise<void> {
+    await this.#orm.close(true);
+  }
+
+  /** A silent database must not hold a call: after the patience the caller is refused, and what went on is forgotten. */
+  async #bounded<T>(work: () => Promise<T>): Promise<T> {
+    let timer: NodeJS.Timeout | undefined;
+    const overdue = new Promise<never>((_, reject) => {
+      timer = setTimeout(() => reject(unavailable(new Error('PostgreSQL did not answer in time'))), this.#patienceMs);
+    });
+    try {
+      return await Promise.race([work(), overdue]);
+    } catch (error) {
+      throw isUnavailable(error) ? unavailable(error) : error;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+}
+
+function unavailable(cause: unknown): DomainError {
+  return new DomainError({ reason: 'DEPENDENCY_UNAVAILABLE', retryAfterMs: 1_000 }, { cause });
+}
+
+// Connection exceptions, insufficient resources, operator intervention; lock and deadlock are worth another try as well.
+const unavailableStates = /^(08|53|57P|40001|40P01|55P03|25P03)/;
+const networkErrors = /^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|ENOENT|EHOSTUNREACH|ENETUNREACH)/;
+
+/** Whether an error means that PostgreSQL is out of reach, rather than that the statement is wrong. */
+export function isUnavailable(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    const code = 'code' in cause ? String(cause.code) : '';
+    if (unavailableStates.test(code) || networkErrors.test(code)) return true;
+    // pg gives these no code.
+    if (
+      /Connection terminated|timeout exceeded when trying to connect|Query read timeout|not queryable|Client was closed/.test(
+        cause.message,
+      )
+    ) {
+      return true;
+    }
+  }
+  return false;
+}
+
+/** Whether a statement failed because a value that must be unique was there already. */
+export function isUniqueViolation(error: unknown): boolean {
+  for (let cause = error; cause instanceof Error; cause = cause.cause) {
+    if ('code' in cause && cause.code === '23505') return true;
+  }
+  return false;
+}

@@ -1,0 +1,115 @@
+// The rows of what is sent, one a send, each written with the job that sends it; later they are support's timeline.
+
+import { sql } from 'kysely';
+import type { Challenge, Channel, Deliveries, Delivery as DeliveryState } from '../domain/challenge.ts';
+import type { Delivery } from '../flows/ports.ts';
+import type { Database, Db } from './database.ts';
+
+/** How far the newest send of each channel has come. */
+export async function deliveriesOf(db: Db, accountId: string, challengeId: string): Promise<Deliveries> {
+  const rows = await db
+    .selectFrom('Delivery')
+    .select(['channel', 'state'])
+    .where('accountId', '=', accountId)
+    .where('challengeId', '=', challengeId)
+    .orderBy('deliveryId')
+    .execute();
+  const newest: Partial<Record<Channel, DeliveryState>> = {};
+  for (const row of rows) newest[row.channel] = row.state;
+  return newest;
+}
+
+/** The identifier of the job that sends a delivery, and what it is told: names only, never a code or an address. */
+export const deliverTask = 'deliver';
+
+export interface DeliverPayload {
+  readonly accountId: string;
+  readonly deliveryId: string;
+}
+
+/** Writes a delivery and its job, so that both are there or neither is. */
+export async function insertDelivery(db: Db, delivery: Delivery, now: Date): Promise<void> {
+  await db
+    .insertInto('Delivery')
+    .values({ ...delivery, state: 'QUEUED', createTime: now, handoverTime: null, endTime: null, answer: null })
+    .execute();
+  const payload: DeliverPayload = { accountId: delivery.accountId, deliveryId: delivery.deliveryId };
+  await sql`select graphile_worker.add_job(${deliverTask}, ${JSON.stringify(payload)}::json)`.execute(db);
+}
+
+/** A delivery with the challenge that it is for. */
+export interface QueuedDelivery {
+  readonly delivery: Delivery & { readonly state: Exclude<DeliveryState, 'NOT_SENT'>; readonly createTime: Date };
+  readonly challenge: Challenge | undefined;
+}
+
+/** What the outbox reads and writes of a delivery. */
+export interface DeliveryLog {
+  find(accountId: string, deliveryId: string): Promise<QueuedDelivery | undefined>;
+  /** Notes that it is being handed over, before it is. */
+  handOver(accountId: string, deliveryId: string, now: Date): Promise<void>;
+  /** Notes what the provider answered, in its own words. Where that is final, a foreign address is forgotten. */
+  note(
+    accountId: string,
+    deliveryId: string,
+    state: Exclude<DeliveryState, 'NOT_SENT'>,
+    answer: string,
+    now: Date,
+  ): Promise<void>;
+}
+
+const longestAnswer = 500;
+
+export function createDeliveryLog(database: Database): DeliveryLog {
+  const update = (accountId: string, deliveryId: string, change: Parameters<typeof updateDelivery>[3]) =>
+    database.read((db) => updateDelivery(db, accountId, deliveryId, change));
+  return {
+    find: (accountId, deliveryId) =>
+      database.read(async (db) => {
+        const delivery = await db
+          .selectFrom('Delivery')
+          .selectAll()
+          .where('accountId', '=', accountId)
+          .where('deliveryId', '=', deliveryId)
+          .executeTakeFirst();
+        if (delivery === undefined) return undefined;
+        const challenge =
+          delivery.challengeId === null
+            ? undefined
+            : await db
+                .selectFrom('Challenge')
+                .selectAll()
+                .where('accountId', '=', accountId)
+                .where('challengeId', '=', delivery.challengeId)
+                .executeTakeFirst();
+        return { delivery, challenge };
+      }),
+    handOver: (accountId, deliveryId, now) => update(accountId, deliveryId, { handoverTime: now }),
+    note: (accountId, deliveryId, state, answer, now) =>
+      update(accountId, deliveryId, {
+        state,
+        answer: answer.slice(0, longestAnswer),
+        ...(state === 'QUEUED' ? {} : { endTime: now, address: null }),
+      }),
+  };
+}
+
+async function updateDelivery(
+  db: Db,
+  accountId: string,
+  deliveryId: string,
+  change: {
+    readonly state?: Exclude<DeliveryState, 'NOT_SENT'>;
+    readonly answer?: string;
+    readonly handoverTime?: Date;
+    readonly endTime?: Date;
+    readonly address?: null;
+  },
+): Promise<void> {
+  await db
+    .updateTable('Delivery')
+    .set(change)
+    .where('accountId', '=', accountId)
+    .where('deliveryId', '=', deliveryId)
+    .execute();
+}

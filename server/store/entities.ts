@@ -1,0 +1,164 @@
+// The tables as MikroORM knows them; migrations/ makes them, and a test holds the two together. Every key of ours begins
+// with the account, so that a statement touches one account's rows; global are the e-mail index and the guesses.
+
+import { defineEntity, p } from '@mikro-orm/core';
+import type { Channel, Delivery, Purpose } from '../domain/challenge.ts';
+import type { DeviceDescription, Origin, Platform } from '../domain/device.ts';
+import type { PasswordGuess } from '../domain/limits.ts';
+import type { EventKind, Unusual } from '../domain/login-event.ts';
+import type { Place } from '../domain/place.ts';
+import type { AuthenticationMethod, SessionEndCause } from '../domain/session.ts';
+
+export const AccountEntity = defineEntity({
+  name: 'Account',
+  tableName: 'account',
+  properties: {
+    accountId: p.text().primary(),
+    createTime: p.datetime(),
+    twoStepEnabled: p.boolean(),
+    passwordChangeRequired: p.boolean(),
+    passwordVersion: p.integer(),
+    wrongCodes: p.integer(),
+    lastWrongCodeTime: p.datetime().nullable(),
+  },
+});
+
+export const DirectoryAccountEntity = defineEntity({
+  name: 'DirectoryAccount',
+  tableName: 'directory_account',
+  properties: {
+    accountId: p.text().primary(),
+    email: p.text(),
+    normalisedEmail: p.text().unique(),
+    passwordHash: p.text(),
+    locale: p.text(),
+    createTime: p.datetime(),
+    updateTime: p.datetime(),
+  },
+});
+
+export const DeviceEntity = defineEntity({
+  name: 'Device',
+  tableName: 'device',
+  properties: {
+    accountId: p.text().primary(),
+    deviceId: p.uuid().primary(),
+    displayName: p.text(),
+    model: p.text(),
+    platform: p.text().$type<Platform>(),
+    osVersion: p.text(),
+    appVersion: p.text(),
+    tokenHash: p.uint8array().nullable(),
+    trustTime: p.datetime().nullable(),
+    trustEndTime: p.datetime().nullable(),
+    createTime: p.datetime(),
+    lastUseTime: p.datetime(),
+    lastIpAddress: p.text(),
+    lastPlace: p.json<Place>().nullable(),
+  },
+});
+
+export const SessionEntity = defineEntity({
+  name: 'Session',
+  tableName: 'session',
+  properties: {
+    accountId: p.text().primary(),
+    sessionId: p.uuid().primary(),
+    deviceId: p.uuid(),
+    amr: p.json<readonly AuthenticationMethod[]>(),
+    createTime: p.datetime(),
+    lastUseTime: p.datetime(),
+    endTime: p.datetime().nullable(),
+    endCause: p.text().$type<SessionEndCause>().nullable(),
+    generation: p.integer(),
+    oldestGeneration: p.integer(),
+    familyHash: p.uint8array(),
+    refreshHash: p.uint8array(),
+    spentHash: p.uint8array().nullable(),
+    spentTime: p.datetime().nullable(),
+    firstUseTime: p.datetime().nullable(),
+  },
+});
+
+export const ChallengeEntity = defineEntity({
+  name: 'Challenge',
+  tableName: 'challenge',
+  properties: {
+    accountId: p.text().primary(),
+    challengeId: p.uuid().primary(),
+    purpose: p.text().$type<Purpose>(),
+    state: p.text().$type<'PENDING' | 'VERIFIED' | 'CLOSED'>(),
+    tokenHash: p.uint8array(),
+    requestId: p.uuid().nullable(),
+    codeKeyId: p.text(),
+    sessionId: p.uuid().nullable(),
+    defaultChannel: p.text().$type<Channel>(),
+    locale: p.text(),
+    device: p.json<DeviceDescription>(),
+    origin: p.json<Origin>(),
+    maskedEmail: p.text(),
+    createTime: p.datetime(),
+    expireTime: p.datetime(),
+    settleTime: p.datetime().nullable(),
+    wrongCodes: p.integer(),
+    sends: p.json<Partial<Record<Channel, { readonly count: number; readonly lastTime: string }>>>(),
+  },
+});
+
+export const DeliveryEntity = defineEntity({
+  name: 'Delivery',
+  tableName: 'delivery',
+  properties: {
+    accountId: p.text().primary(),
+    deliveryId: p.uuid().primary(),
+    kind: p.text().$type<'CODE' | 'EMAIL_CHANGED'>(),
+    channel: p.text().$type<Channel>(),
+    challengeId: p.uuid().nullable(),
+    address: p.text().nullable(),
+    locale: p.text(),
+    state: p.text().$type<Exclude<Delivery, 'NOT_SENT'>>(),
+    createTime: p.datetime(),
+    handoverTime: p.datetime().nullable(),
+    endTime: p.datetime().nullable(),
+    answer: p.text().nullable(),
+  },
+});
+
+export const LoginEventEntity = defineEntity({
+  name: 'LoginEvent',
+  tableName: 'login_event',
+  properties: {
+    accountId: p.text().primary(),
+    eventId: p.uuid().primary(),
+    kind: p.text().$type<EventKind>(),
+    device: p.json<DeviceDescription>().nullable(),
+    deviceId: p.uuid().nullable(),
+    sessionId: p.uuid().nullable(),
+    challengeId: p.uuid().nullable(),
+    channel: p.text().$type<Channel>().nullable(),
+    origin: p.json<Origin>(),
+    unusual: p.json<readonly Unusual[]>(),
+    reported: p.boolean(),
+  },
+});
+
+export const PasswordGuessesEntity = defineEntity({
+  name: 'PasswordGuesses',
+  tableName: 'password_guesses',
+  properties: {
+    emailHash: p.uint8array().primary(),
+    guesses: p.json<readonly PasswordGuess[]>(),
+    updateTime: p.datetime(),
+  },
+});
+
+export const entities = [
+  AccountEntity,
+  DirectoryAccountEntity,
+  DeviceEntity,
+  SessionEntity,
+  ChallengeEntity,
+  DeliveryEntity,
+  LoginEventEntity,
+  PasswordGuessesEntity,
+] as const;

@@ -1,0 +1,41 @@
+// The rows of the login activity; a page is one short range of the key.
+
+import { sql } from 'kysely';
+import type { LoginEvent } from '../domain/login-event.ts';
+import type { Db } from './database.ts';
+import { lowestUuid } from './partitions.ts';
+
+const highestUuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+
+export async function insertEvent(db: Db, event: LoginEvent): Promise<void> {
+  await db.insertInto('LoginEvent').values(event).execute();
+}
+
+/** Writes the event if its account exists, in one statement that does the same work if it does not. */
+export async function insertEventOfKnown(db: Db, event: LoginEvent): Promise<void> {
+  await sql`
+    insert into login_event
+      (account_id, event_id, kind, device, device_id, session_id, challenge_id, channel, origin, unusual, reported)
+    select ${event.accountId}, ${event.eventId}::uuid, ${event.kind}, ${JSON.stringify(event.device)}::jsonb,
+      ${event.deviceId}::uuid, ${event.sessionId}::uuid, ${event.challengeId}::uuid, ${event.channel},
+      ${JSON.stringify(event.origin)}::jsonb, ${JSON.stringify(event.unusual)}::jsonb, ${event.reported}
+    where exists (select from account where account_id = ${event.accountId})`.execute(db);
+}
+
+export function listEvents(
+  db: Db,
+  accountId: string,
+  before: string | null,
+  notBefore: Date,
+  count: number,
+): Promise<LoginEvent[]> {
+  return db
+    .selectFrom('LoginEvent')
+    .selectAll()
+    .where('accountId', '=', accountId)
+    .where('eventId', '<', before ?? highestUuid)
+    .where('eventId', '>=', lowestUuid(notBefore))
+    .orderBy('eventId', 'desc')
+    .limit(count)
+    .execute();
+}

@@ -1,0 +1,42 @@
+// The guesses of the last hour at a password, one row an address, known or not. The row's lock makes the count exact.
+
+import type { PasswordGuess } from '../domain/limits.ts';
+import type { Store } from '../flows/ports.ts';
+import type { Db } from './database.ts';
+
+/** Locks the row, making it if need be, lets `decide` see what is there, and writes what it returns. */
+export async function countPasswordGuess(
+  db: Db,
+  emailHash: Uint8Array,
+  decide: Parameters<Store['countPasswordGuess']>[1],
+  now: Date,
+): Promise<number> {
+  const row = await db
+    .insertInto('PasswordGuesses')
+    .values({ emailHash, guesses: [], updateTime: now })
+    .onConflict((conflict) => conflict.column('emailHash').doUpdateSet({ updateTime: now }))
+    .returning('guesses')
+    .executeTakeFirstOrThrow();
+  const decision = decide(row.guesses);
+  await saveGuesses(db, emailHash, decision.guesses);
+  return decision.waitMs;
+}
+
+export async function forgetPasswordGuess(db: Db, emailHash: Uint8Array, guessId: string): Promise<void> {
+  const row = await db
+    .selectFrom('PasswordGuesses')
+    .select('guesses')
+    .where('emailHash', '=', emailHash)
+    .forNoKeyUpdate()
+    .executeTakeFirst();
+  if (row === undefined) return;
+  await saveGuesses(
+    db,
+    emailHash,
+    row.guesses.filter((guess) => guess.id !== guessId),
+  );
+}
+
+async function saveGuesses(db: Db, emailHash: Uint8Array, guesses: readonly PasswordGuess[]): Promise<void> {
+  await db.updateTable('PasswordGuesses').set({ guesses }).where('emailHash', '=', emailHash).execute();
+}

@@ -1,0 +1,272 @@
+// Properties of the port: both HTTP versions, its bounds, and a stop that fails no call.
+
+import { execFileSync } from 'node:child_process';
+import { mkdtempSync, readFileSync } from 'node:fs';
+import { request as http1Request } from 'node:http';
+import * as http2 from 'node:http2';
+import { connect as connectTcp, type Socket } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
+import { expect, onTestFinished, test } from 'vitest';
+import { HealthCheckResponse_ServingStatus as Status } from '../../gen/health/v1/health_pb.ts';
+import { checkPath, healthClient, serve, serving, transportOf } from './serve.ts';
+
+const post = (body: string, extra = '') =>
+  `POST ${checkPath} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n${extra}content-length: ${body.length}\r\n\r\n${body}`;
+
+/** Opens a connection; `end` resolves with all it was sent, when it is over. */
+function tcp(port: number): { socket: Socket; end: Promise<string> } {
+  const socket = connectTcp(port, '127.0.0.1');
+  onTestFinished(() => void socket.destroy());
+  let received = '';
+  socket.on('data', (data) => {
+    received += data;
+  });
+  socket.on('error', () => {});
+  return { socket, end: new Promise((resolve) => socket.once('close', () => resolve(received))) };
+}
+
+/** A server whose Check waits until `release` is called. */
+async function serveSlowly() {
+  const started = Promise.withResolvers<void>();
+  const released = Promise.withResolvers<void>();
+  const server = await serve({
+    health: {
+      check: async () => {
+        started.resolve();
+        await released.promise;
+        return { status: Status.SERVING };
+      },
+    },
+  });
+  return { ...server, started: started.promise, release: released.resolve };
+}
+
+test('a preface that comes byte by byte opens HTTP/2 all the same', async () => {
+  const server = await serve({ health: serving });
+  const socket = connectTcp({ port: server.port, host: '127.0.0.1', noDelay: true });
+  const preface = 'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n';
+  for (const byte of preface) {
+    socket.write(byte);
+    await new Promise((resolve) => setTimeout(resolve, 2));
+  }
+  socket.write(Buffer.from('000000040000000000', 'hex'));
+  const settings = await new Promise<Buffer>((resolve) => socket.once('data', resolve));
+  expect(settings[3]).toBe(4);
+  socket.destroy();
+});
+
+test('pipelined HTTP/1.1 calls on one connection are all answered', async () => {
+  const server = await serve({ health: serving });
+  const { socket, end } = tcp(server.port);
+  socket.write(post('{}') + post('{}'));
+  socket.write(post('{}', 'connection: close\r\n'));
+  expect((await end).match(/HTTP\/1\.1 200/g)).toHaveLength(3);
+});
+
+test('an Upgrade is ignored: the call is answered in HTTP/1.1, and its connection closed', async () => {
+  const server = await serve({ health: serving });
+  const { socket, end } = tcp(server.port);
+  socket.write(post('{}', 'connection: upgrade, http2-settings\r\nupgrade: h2c\r\nhttp2-settings: AAMAAABk\r\n'));
+  const answer = await end;
+  expect(answer).toContain('HTTP/1.1 200');
+  expect(answer.toLowerCase()).toContain('connection: close');
+});
+
+test('a connection that sends nothing ends by itself, also one that stops in its headers', async () => {
+  const server = await serve({ listener: { limits: { firstBytesMs: 50, headersMs: 100 } } });
+  const silent = tcp(server.port);
+  const half = tcp(server.port);
+  half.socket.write('POST / HTTP/1.1\r\nhost: x\r\n');
+  expect(await silent.end).toBe('');
+  expect(await half.end).toContain('408');
+});
+
+test('an HTTP/2 stream that never sends its body is answered after its time, its session stays', async () => {
+  const server = await serve({ health: serving, bodyTimeoutMs: 50 });
+  const session = http2.connect(server.url);
+  const stream = session.request(
+    { ':method': 'POST', ':path': checkPath, 'content-type': 'application/grpc' },
+    { endStream: false },
+  );
+  const headers = await new Promise<http2.IncomingHttpHeaders>((resolve) => stream.once('response', resolve));
+  expect(headers['grpc-status']).toBe('4');
+  expect(headers['grpc-status-details-bin']).toBeTruthy();
+  stream.end();
+  const again = session.request({ ':method': 'POST', ':path': checkPath, 'content-type': 'application/json' });
+  again.end('{}');
+  const answer = await new Promise<http2.IncomingHttpHeaders>((resolve) => again.once('response', (h) => resolve(h)));
+  expect(answer[':status']).toBe(200);
+  session.destroy();
+});
+
+test('headers beyond 64 KB are refused, below they pass', async () => {
+  const server = await serve({ health: serving });
+  const large = tcp(server.port);
+  large.socket.write(post('{}', `x-large: ${'x'.repeat(70_000)}\r\n`));
+  expect(await large.end).toContain('431');
+  const session = http2.connect(server.url);
+  session.on('error', () => {});
+  const status = (length: number) =>
+    new Promise((resolve) => {
+      const stream = session.request({
+        ':method': 'POST',
+        ':path': checkPath,
+        'content-type': 'application/json',
+        'x-large': 'x'.repeat(length),
+      });
+      stream.once('response', (headers) => resolve(headers[':status']));
+      stream.once('error', () => resolve('reset'));
+      stream.end('{}');
+    });
+  expect(await status(30_000)).toBe(200);
+  expect(await status(70_000)).not.toBe(200);
+  session.destroy();
+});
+
+test('a rapid reset ends the session, and the server serves on', async () => {
+  const server = await serve({ health: serving });
+  const session = http2.connect(server.url);
+  session.on('error', () => {});
+  const closed = new Promise((resolve) => session.once('close', resolve));
+  const flood = setInterval(() => {
+    for (let i = 0; i < 100 && !session.closed && !session.destroyed; i++) {
+      const stream = session.request({ ':method': 'POST', ':path': checkPath });
+      stream.on('error', () => {});
+      stream.close(http2.constants.NGHTTP2_CANCEL);
+    }
+  }, 1);
+  await closed;
+  clearInterval(flood);
+  expect((await healthClient(createGrpcTransport({ baseUrl: server.url })).check({})).status).toBe(Status.SERVING);
+  expect(server.errors).toEqual([]);
+});
+
+test.each(['gRPC over HTTP/2', 'Connect over HTTP/1.1'])('%s: 1,000 calls at once are all answered', async (name) => {
+  const server = await serve({ health: serving });
+  const client = healthClient(transportOf(name, server.url));
+  const answers = await Promise.all(Array.from({ length: 1_000 }, () => client.check({})));
+  expect(answers.every(({ status }) => status === Status.SERVING)).toBe(true);
+});
+
+test('garbage and connections cut half way crash nothing', async () => {
+  const server = await serve({ health: serving });
+  for (const bytes of [
+    '\0\0\0\0\0\0',
+    'PRI * HTTP/2.0\r\n\r\nSM\r\n\r\ngarbage that is no frame',
+    'GET',
+    'PRI nonsense\r\n\r\n',
+  ]) {
+    const { socket } = tcp(server.port);
+    socket.write(bytes);
+    setTimeout(() => socket.resetAndDestroy(), 5);
+  }
+  const cut = tcp(server.port);
+  cut.socket.write(post('{}').slice(0, -1));
+  setTimeout(() => cut.socket.resetAndDestroy(), 5);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  const transport = createConnectTransport({ baseUrl: server.url, httpVersion: '1.1' });
+  expect((await healthClient(transport).check({})).status).toBe(Status.SERVING);
+  expect(server.errors).toEqual([]);
+});
+
+test.each(['gRPC over HTTP/2', 'Connect over HTTP/1.1'])(
+  '%s: a graceful stop lets the open call finish and takes no new one',
+  async (name) => {
+    const server = await serveSlowly();
+    const call = healthClient(transportOf(name, server.url)).check({});
+    await server.started;
+    const closed = server.close(5_000);
+    const late = tcp(server.port);
+    expect(await late.end).toBe('');
+    server.release();
+    expect((await call).status).toBe(Status.SERVING);
+    const before = Date.now();
+    await closed;
+    expect(Date.now() - before).toBeLessThan(1_000);
+  },
+);
+
+test('a graceful stop ends idle connections at once', async () => {
+  const server = await serve({ health: serving });
+  const silent = tcp(server.port);
+  const keepAlive = tcp(server.port);
+  keepAlive.socket.write(post('{}'));
+  await new Promise((resolve) => keepAlive.socket.once('data', resolve));
+  const session = http2.connect(server.url);
+  await new Promise((resolve) => session.once('remoteSettings', resolve));
+  const before = Date.now();
+  await server.close(5_000);
+  expect(Date.now() - before).toBeLessThan(1_000);
+  await Promise.all([silent.end, keepAlive.end]);
+});
+
+test('a raw HTTP/1.1 call that is open at the stop gets its whole answer', async () => {
+  const server = await serveSlowly();
+  const first = tcp(server.port);
+  first.socket.write(post('{}'));
+  await server.started;
+  const closed = server.close(5_000);
+  server.release();
+  await closed;
+  expect(await first.end).toContain('200 OK');
+});
+
+test('what outlasts the grace is cut', async () => {
+  const server = await serveSlowly();
+  const sent = http1Request({
+    port: server.port,
+    path: checkPath,
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+  });
+  const error = new Promise((resolve) => sent.once('error', resolve));
+  sent.end('{}');
+  await server.started;
+  await server.close(50);
+  expect(await error).toMatchObject({ code: 'ECONNRESET' });
+  server.release();
+});
+
+test('over TLS both versions are offered and served', async () => {
+  const folder = mkdtempSync(join(tmpdir(), 'countersign-tls-'));
+  const args = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1'];
+  execFileSync(
+    'openssl',
+    [
+      ...args,
+      '-subj',
+      '/CN=localhost',
+      '-addext',
+      'subjectAltName=DNS:localhost',
+      '-keyout',
+      join(folder, 'key'),
+      '-out',
+      join(folder, 'cert'),
+    ],
+    { stdio: 'ignore' },
+  );
+  const cert = readFileSync(join(folder, 'cert'), 'utf8');
+  const server = await serve({
+    listener: { tls: { cert, key: readFileSync(join(folder, 'key'), 'utf8') } },
+    health: { check: (_request, { url }) => ({ status: url.startsWith('https:') ? Status.SERVING : Status.UNKNOWN }) },
+  });
+  const baseUrl = `https://localhost:${server.port}`;
+  const nodeOptions = { ca: cert };
+  for (const transport of [
+    createGrpcTransport({ baseUrl, nodeOptions }),
+    createConnectTransport({ baseUrl, httpVersion: '1.1', nodeOptions }),
+  ]) {
+    expect((await healthClient(transport).check({})).status).toBe(Status.SERVING);
+  }
+  const cleartext = tcp(server.port);
+  cleartext.socket.write(post('{}'));
+  await cleartext.end;
+  expect(server.errors).toEqual([]);
+});
+
+test('a port that is taken is refused at the start', async () => {
+  const server = await serve();
+  await expect(serve({ listener: { port: server.port } })).rejects.toMatchObject({ code: 'EADDRINUSE' });
+});

@@ -1,0 +1,153 @@
+// The whole server in this process, on a database of its own, with a clock that a test can move and a mail server that
+// keeps what it gets. Nothing of ours is replaced.
+
+import { createConnectTransport } from '@connectrpc/connect-node';
+import pg from 'pg';
+import { type AppClient, type AppClientOptions, createAppClient } from '../../clients/app/client.ts';
+import { createServiceClient, type ServiceClient } from '../../clients/service/client.ts';
+import { Platform } from '../../gen/countersign/v1/device_pb.ts';
+import type { Session } from '../../gen/countersign/v1/session_pb.ts';
+import { type App, type AppConfig, startApp } from '../../server/app.ts';
+import { readConfig } from '../../server/config.ts';
+import type { Clock } from '../../server/flows/ports.ts';
+import { createLog } from '../../server/platform/log.ts';
+import { hashServiceToken, scopes } from '../../server/rpc/service-tokens.ts';
+import { type MailServer, startMailServer } from './mail-server.ts';
+import { createDatabase } from './postgres.ts';
+
+/** A clock that runs as time does, from wherever a test has moved it to. */
+export interface TestClock extends Clock {
+  advance(ms: number): void;
+}
+
+export function createTestClock(): TestClock {
+  let offset = 0;
+  return {
+    now: () => new Date(Date.now() + offset),
+    advance: (ms) => {
+      offset += ms;
+    },
+  };
+}
+
+export interface TestAccount {
+  readonly accountId: string;
+  readonly email: string;
+  readonly password: string;
+}
+
+/** A device with its client, and what it was given. */
+export interface TestDevice {
+  readonly client: AppClient;
+  readonly session: Session;
+}
+
+export interface TestServer {
+  readonly app: App;
+  readonly publicUrl: string;
+  readonly internalUrl: string;
+  readonly serviceToken: string;
+  readonly databaseUrl: string;
+  readonly clock: TestClock;
+  readonly mail: MailServer;
+  readonly service: ServiceClient;
+  /** Everything that was logged. */
+  readonly log: readonly string[];
+  /** The client of one more app. */
+  appClient(options?: Partial<AppClientOptions>): AppClient;
+  createAccount(): Promise<TestAccount>;
+  /** Signs a new device in with the code from its mail. */
+  signInNewDevice(account: TestAccount, trustDevice?: boolean): Promise<TestDevice>;
+  query(sql: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>;
+  stop(): Promise<void>;
+}
+
+export const serviceToken = 'test-service-token-0123456789';
+
+/** What SignIn needs of a device. */
+export const iphone = { displayName: "Anna's iPhone", model: 'iPhone 17', platform: Platform.IOS, osVersion: '19.1' };
+
+/** The settings of a server in tests, on given outside parts; `env` as an operator would set them. */
+export function testConfig(
+  parts: { readonly databaseUrl: string; readonly smtpUrl: string },
+  env: Readonly<Record<string, string>> = {},
+): AppConfig {
+  const config = readConfig({
+    COUNTERSIGN_PUBLIC_ADDRESS: '127.0.0.1:0',
+    COUNTERSIGN_INTERNAL_ADDRESS: '127.0.0.1:0',
+    COUNTERSIGN_LOG_LEVEL: 'debug',
+    COUNTERSIGN_CODE_KEYS: `test:${Buffer.alloc(32, 1).toString('base64')}`,
+    COUNTERSIGN_SIGNING_KEYS: `test:${Buffer.alloc(32, 2).toString('base64')}`,
+    ...env,
+  });
+  return {
+    ...config,
+    ...parts,
+    codeKeys: config.codeKeys ?? [],
+    signingKeys: config.signingKeys ?? [],
+    serviceTokens: [...config.serviceTokens, { name: 'test', scopes, hash: hashServiceToken(serviceToken) }],
+  };
+}
+
+export async function startTestServer(env: Readonly<Record<string, string>> = {}): Promise<TestServer> {
+  const [database, mail] = await Promise.all([createDatabase(), startMailServer()]);
+  const clock = createTestClock();
+  const log: string[] = [];
+  const config = testConfig({ databaseUrl: database.url, smtpUrl: mail.url }, env);
+  const app = await startApp(config, createLog(config.logLevel, { write: (line) => log.push(line) }), clock);
+  const pool = new pg.Pool({ connectionString: database.url, max: 4 });
+  pool.on('error', () => {});
+  const service = createServiceClient({ baseUrl: app.internalAddress, serviceToken, timeoutMs: 20_000 });
+  const appClient = (options: Partial<AppClientOptions> = {}) =>
+    createAppClient({
+      transport: (interceptors) =>
+        createConnectTransport({ baseUrl: app.publicAddress, httpVersion: '2', interceptors }),
+      clientVersion: '2.3',
+      platform: 'ios',
+      timeoutMs: 20_000,
+      ...options,
+    });
+
+  let accounts = 0;
+  const createAccount = async () => {
+    accounts += 1;
+    const email = `anna${accounts}@example.com`;
+    const password = `correct horse ${accounts}`;
+    const { account } = await service.accounts.createAccount({ email, password });
+    return { accountId: account?.accountId ?? '', email, password };
+  };
+
+  return {
+    app,
+    publicUrl: app.publicAddress,
+    internalUrl: app.internalAddress,
+    serviceToken,
+    databaseUrl: database.url,
+    clock,
+    mail,
+    service,
+    log,
+    appClient,
+    createAccount,
+    signInNewDevice: async (account, trustDevice = true) => {
+      const client = appClient();
+      const before = mail.mails.filter(({ to }) => to === account.email).length;
+      const { email, password } = account;
+      const { result } = await client.twoStepAuth.signIn({ email, password, device: iphone });
+      if (result.case !== 'challengeGrant') throw new Error(`no challenge but ${result.case}`);
+      const code = await mail.codeFor(email, before + 1);
+      const { challengeToken } = result.value;
+      const { session } = await client.twoStepAuth.verifyCode({ challengeToken, code, trustDevice });
+      if (session === undefined) throw new Error('no session');
+      client.useSession(session);
+      return { client, session };
+    },
+    query: async (sql, values = []) => (await pool.query(sql, [...values])).rows,
+    stop: async () => {
+      await app.stop();
+      await pool.end();
+      await mail.stop();
+      await database.drop();
+    },
+  };
+}
