@@ -59,8 +59,18 @@ export class CountersignError extends ConnectError {
 /** Turns every failure of a call into a CountersignError. */
 export const typedErrors: Interceptor = (next) => async (req) => {
   try {
-    return await next(req);
+    const response = await next(req);
+    return response.stream ? { ...response, message: typed(response.message) } : response;
   } catch (error) {
     throw new CountersignError(ConnectError.from(error, Code.Unknown));
   }
 };
+
+/** A stream fails while it is read. */
+async function* typed<T>(messages: AsyncIterable<T>): AsyncGenerator<T> {
+  try {
+    yield* messages;
+  } catch (error) {
+    throw new CountersignError(ConnectError.from(error, Code.Unknown));
+  }
+}

@@ -12,6 +12,7 @@ import { TwoStepAuth } from '../gen/countersign/v1/two_step_auth_pb.ts';
 import { Health } from '../gen/health/v1/health_pb.ts';
 import { type Address, type Config, ConfigError } from './config.ts';
 import { createMailer } from './delivery/email.ts';
+import { startLiveStreams } from './delivery/live.ts';
 import { startOutbox } from './delivery/outbox.ts';
 import { createEmbeddedDirectory } from './directory/embedded.ts';
 import { createPasswords } from './directory/passwords.ts';
@@ -20,6 +21,7 @@ import type { Clock } from './flows/ports.ts';
 import { authenticate } from './flows/sessions.ts';
 import { createOrigins } from './location/origins.ts';
 import { bundledCityFiles, openPlaces } from './location/places.ts';
+import { startPostgresBus } from './platform/bus.ts';
 import { createRandom } from './platform/clock.ts';
 import { createAccessTokens, createCodes, type NamedKey } from './platform/keys.ts';
 import type { Logger } from './platform/log.ts';
@@ -29,7 +31,7 @@ import { peerContext } from './rpc/call.ts';
 import { createGate, minimumHeader } from './rpc/client-version.ts';
 import { createCors } from './rpc/cors.ts';
 import { toConnectError } from './rpc/errors.ts';
-import { createRequestHandler, type RequestHandlerOptions } from './rpc/handler.ts';
+import { createRequestHandler, cut, type RequestHandlerOptions } from './rpc/handler.ts';
 import { createServingState, healthService } from './rpc/health.ts';
 import { internalInterceptors, publicInterceptors } from './rpc/interceptors.ts';
 import { type Listener, listen, type NodeHandler } from './rpc/listener.ts';
@@ -46,6 +48,7 @@ import { createDeliveryLog } from './store/deliveries.ts';
 import { maintain } from './store/maintenance.ts';
 import { migrate } from './store/migrate.ts';
 import { createDirectoryWriter, createStore } from './store/store.ts';
+import { createLiveStore } from './store/streams.ts';
 
 /** What development mode fills in, and production must be given. */
 export interface AppConfig extends Config {
@@ -87,10 +90,22 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock): Pr
     poolSize: config.databasePoolSize,
     patienceMs: databasePatienceMs,
   });
+  const replicaId = random.uuid(clock.now());
+  const bus = startPostgresBus(config.databaseUrl, log);
   const passwords = await createPasswords(config.hashesAtOnce, 200);
   const directory = createEmbeddedDirectory(database, passwords);
   const codes = createCodes(config.codeKeys, config.limits.codeDigits);
+  const live = await startLiveStreams({
+    clock,
+    codes,
+    bus,
+    log,
+    replicaId,
+    limits: config.limits,
+    store: createLiveStore(database, config.limits),
+  });
   const deps: Deps = {
+    live,
     clock,
     random,
     secrets,
@@ -99,7 +114,7 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock): Pr
     limits: config.limits,
     tokens: createAccessTokens(config.signingKeys, config.tokenIssuer, config.tokenAudience),
     places: createOrigins(places),
-    store: createStore(database),
+    store: createStore(database, { limits: config.limits, replicaId }),
     directoryWriter: createDirectoryWriter(database, passwords.hash),
   };
   const mailer = createMailer({ smtpUrl: config.smtpUrl, from: config.mailFrom });
@@ -137,14 +152,14 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock): Pr
     interceptors: publicInterceptors({
       log,
       trustedProxies: config.trustedProxies,
-      authenticate: (token) => authenticate(deps, token),
+      authenticate: (token, level) => authenticate(deps, token, level),
     }),
     admit: (method, header) => (isOurs(method.parent) ? gate.admit(header) : undefined),
     answerHeaders: (_method, header) => [
       [requestIdHeader, ensureRequestId(header)],
       [minimumHeader, gate.minimumFor(header)],
     ],
-    contextValues: (req) => peerContext(req.socket.remoteAddress),
+    contextValues: (req) => peerContext({ address: req.socket.remoteAddress, cut: () => cut(req) }),
     ...(config.allowedOrigins.length > 0 ? { cors: createCors(config.allowedOrigins) } : {}),
   };
   const internalServices = [Accounts, Sessions];
@@ -162,12 +177,14 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock): Pr
   const stop = async () => {
     clearInterval(health);
     serving.set(false);
+    await live.stop();
     shutdown.abort();
     await Promise.all(listeners.map((listener) => listener.close(graceMs)));
     await outbox.stop();
     pendingCount.stop();
     mailer.close();
     places.close();
+    await bus.stop();
     await database.close();
   };
   try {

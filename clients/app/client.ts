@@ -5,11 +5,15 @@ import { timestampMs } from '@bufbuild/protobuf/wkt';
 import { type Client, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
 import { LoginActivity } from '../../gen/countersign/v1/login_activity_pb.ts';
 import type { Session } from '../../gen/countersign/v1/session_pb.ts';
-import { TrustedDevices } from '../../gen/countersign/v1/trusted_devices_pb.ts';
+import { TrustedDevices, type WatchDeviceResponse } from '../../gen/countersign/v1/trusted_devices_pb.ts';
 import { TwoStepAuth } from '../../gen/countersign/v1/two_step_auth_pb.ts';
 import { CountersignError, typedErrors } from '../errors.ts';
+import { isWorthAnotherTry, pause, readable } from './watch.ts';
 
 export { CountersignError } from '../errors.ts';
+
+/** An event of WatchDevice that matters to an app. */
+export type WatchEvent = Exclude<WatchDeviceResponse['event'], { case: 'keepAlive' | undefined }>;
 
 /** The secrets of a signed-in device, as they were last given. */
 export type Tokens = Pick<Session, 'accessToken' | 'refreshToken'> & { readonly accessTokenExpireTime: number };
@@ -34,6 +38,11 @@ export interface AppClient {
   readonly twoStepAuth: Client<typeof TwoStepAuth>;
   readonly trustedDevices: Client<typeof TrustedDevices>;
   readonly loginActivity: Client<typeof LoginActivity>;
+  /**
+   * What an open app has to know, for as long as `signal` allows: WatchDevice, opened again whenever it breaks or falls
+   * silent. Codes that are pending come again with each opening: go by their challenge's id. Ends after `signedOut`.
+   */
+  watch(signal: AbortSignal): AsyncGenerator<WatchEvent, void, undefined>;
   /** Takes the session of SignIn or VerifyCode over: later calls carry its tokens. */
   useSession(session: Session): void;
   /** The tokens that are in use. */
@@ -114,11 +123,41 @@ export function createAppClient(options: AppClientOptions): AppClient {
     });
   };
 
+  async function* watch(signal: AbortSignal): AsyncGenerator<WatchEvent, void, undefined> {
+    let failures = 0;
+    while (!signal.aborted) {
+      try {
+        for await (const { event } of readable(trustedDevices, signal)) {
+          failures = 0;
+          if (event.case === undefined || event.case === 'keepAlive') continue;
+          yield event;
+          if (event.case !== 'signedOut') continue;
+          setTokens(undefined);
+          return;
+        }
+      } catch (error) {
+        if (signal.aborted) return;
+        if (CountersignError.is(error, 'SESSION_INVALID')) {
+          if (error.reasonMetadata['cause'] !== 'EXPIRED') throw error;
+          // A stream is opened like any call, but refused only when it is read.
+          await refresh();
+          continue;
+        }
+        // What can't be mended by waiting, such as an app that is too old.
+        if (error instanceof CountersignError && !isWorthAnotherTry(error)) throw error;
+        failures += 1;
+        await pause(error instanceof CountersignError ? error.retryAfter : undefined, failures, signal);
+      }
+    }
+  }
+
   const transport = options.transport([session, typedErrors, headers, deadline]);
   const twoStepAuth = createClient(TwoStepAuth, transport);
+  const trustedDevices = createClient(TrustedDevices, transport);
   return {
     twoStepAuth,
-    trustedDevices: createClient(TrustedDevices, transport),
+    trustedDevices,
+    watch,
     loginActivity: createClient(LoginActivity, transport),
     useSession,
     get tokens() {

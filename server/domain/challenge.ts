@@ -28,6 +28,10 @@ export interface Challenge {
   readonly codeKeyId: string;
   /** The session that asked, for SWITCH_OFF; the session that it opened, once a SIGN_IN is verified. */
   readonly sessionId: string | null;
+  /** The device that asked, where the account knows it: it is never shown the code. */
+  readonly deviceId: string | null;
+  /** The /24 or /48 that asked. */
+  readonly network: string;
   readonly defaultChannel: Channel;
   /** The language of its messages, a BCP 47 tag. */
   readonly locale: string;
@@ -39,13 +43,27 @@ export interface Challenge {
   readonly expireTime: Date;
   /** When it was verified or closed. */
   readonly settleTime: Date | null;
+  /** When a trusted device said that it was not its owner. */
+  readonly denyTime: Date | null;
   readonly wrongCodes: number;
   readonly sends: Readonly<Partial<Record<Channel, { readonly count: number; readonly lastTime: string }>>>;
 }
 
-/** The devices that can take a code by app now. */
-export interface AppAudience {
-  readonly devices: number;
+/** A trusted, signed-in device: it can be shown a code. */
+export interface AppDevice {
+  readonly deviceId: string;
+  /** Whether it has an open stream. */
+  readonly watching: boolean;
+}
+
+/** The devices that could show a code to their owner now: all but the one that asks. */
+export function appAudience(devices: readonly AppDevice[], askingDeviceId: string | null): readonly AppDevice[] {
+  return devices.filter((device) => device.deviceId !== askingDeviceId);
+}
+
+/** Where a first code goes: to the app where a device is reachable at once, else by e-mail. */
+export function chooseDefaultChannel(audience: readonly AppDevice[]): Channel {
+  return audience.some((device) => device.watching) ? 'APP' : 'EMAIL';
 }
 
 export interface ChannelView {
@@ -79,12 +97,19 @@ export function challengeState(challenge: Challenge, now: Date): ChallengeState 
   return challenge.state === 'PENDING' && now >= challenge.expireTime ? 'EXPIRED' : challenge.state;
 }
 
-export function viewChallenge(challenge: Challenge, deliveries: Deliveries, limits: Limits, now: Date): ChallengeView {
+/** What is known around a challenge when it is looked at. */
+export interface Surroundings {
+  readonly deliveries: Deliveries;
+  /** The devices that could show its code. */
+  readonly audience: readonly AppDevice[];
+}
+
+export function viewChallenge(challenge: Challenge, around: Surroundings, limits: Limits, now: Date): ChallengeView {
   return {
     challengeId: challenge.challengeId,
     purpose: challenge.purpose,
     state: challengeState(challenge, now),
-    channels: [viewEmail(challenge.maskedEmail, challenge, deliveries, limits, now)],
+    channels: viewChannels(challenge.maskedEmail, challenge.defaultChannel, challenge, around, limits, now),
     defaultChannel: challenge.defaultChannel,
     createTime: challenge.createTime,
     expireTime: challenge.expireTime,
@@ -92,24 +117,33 @@ export function viewChallenge(challenge: Challenge, deliveries: Deliveries, limi
   };
 }
 
-/** The e-mail channel of a challenge, or of an account with none open. */
-export function viewEmail(
-  masked: string,
+/** The channels of a challenge, or of an account with none open; the default one first. */
+export function viewChannels(
+  maskedEmail: string,
+  defaultChannel: Channel,
   challenge: Challenge | undefined,
-  deliveries: Deliveries,
+  { deliveries, audience }: Surroundings,
   limits: Limits,
   now: Date,
-): ChannelView {
-  const sends = sendsOf(challenge, 'EMAIL');
-  const next = nextSendTime(sends, limits);
-  return {
-    channel: 'EMAIL',
-    destination: { kind: 'email', masked },
-    available: true,
-    nextSendTime: next !== undefined && next > now ? next : undefined,
-    sendsRemaining: Math.max(0, limits.sendsPerChannel - sends.count),
-    delivery: deliveries.EMAIL ?? 'NOT_SENT',
+): readonly ChannelView[] {
+  const view = (channel: Channel): ChannelView => {
+    const sends = sendsOf(challenge, channel);
+    const next = nextSendTime(sends, limits);
+    return {
+      channel,
+      destination:
+        channel === 'EMAIL' ? { kind: 'email', masked: maskedEmail } : { kind: 'devices', count: audience.length },
+      available: isAvailable(channel, audience),
+      nextSendTime: next !== undefined && next > now ? next : undefined,
+      sendsRemaining: Math.max(0, limits.sendsPerChannel - sends.count),
+      delivery: deliveries[channel] ?? 'NOT_SENT',
+    };
   };
+  return defaultChannel === 'APP' ? [view('APP'), view('EMAIL')] : [view('EMAIL'), view('APP')];
+}
+
+function isAvailable(channel: Channel, audience: readonly AppDevice[]): boolean {
+  return channel === 'EMAIL' || audience.length > 0;
 }
 
 function sendsOf(challenge: Challenge | undefined, channel: Channel): Sends {
@@ -132,11 +166,17 @@ export type SendDecision =
   | { readonly kind: 'tooSoon'; readonly waitMs: number };
 
 /** Whether a code may be sent on this channel now, and the challenge as it is then. */
-export function decideSend(challenge: Challenge, channel: Channel, limits: Limits, now: Date): SendDecision {
+export function decideSend(
+  challenge: Challenge,
+  channel: Channel,
+  audience: readonly AppDevice[],
+  limits: Limits,
+  now: Date,
+): SendDecision {
   const state = challengeState(challenge, now);
   if (state === 'EXPIRED') return { kind: 'expired' };
   if (state !== 'PENDING') return { kind: 'closed' };
-  if (channel === 'APP') return { kind: 'unavailable' };
+  if (!isAvailable(channel, audience)) return { kind: 'unavailable' };
   const sends = sendsOf(challenge, channel);
   if (sends.count >= limits.sendsPerChannel) return { kind: 'exhausted' };
   const next = nextSendTime(sends, limits);
@@ -175,3 +215,16 @@ export function afterWrongCode(challenge: Challenge, limits: Limits, now: Date):
   const closes = challenge.state === 'PENDING' && wrongCodes >= limits.wrongCodesPerChallenge;
   return { ...challenge, wrongCodes, ...(closes ? { state: 'CLOSED' as const, settleTime: now } : {}) };
 }
+
+/** How often its code went to the app; 0 where it did not. */
+export function appSends(challenge: Challenge): number {
+  return sendsOf(challenge, 'APP').count;
+}
+
+/** Whether a trusted device may show this challenge's code now. */
+export function mayShowCode(challenge: Challenge, deviceId: string, now: Date): boolean {
+  return challengeState(challenge, now) === 'PENDING' && appSends(challenge) > 0 && challenge.deviceId !== deviceId;
+}
+
+/** When challenges may open again from a network that one was denied from: an hour later. */
+export const denialBlockMs = 3_600_000;

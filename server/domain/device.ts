@@ -22,6 +22,16 @@ export interface Origin {
   readonly connectionType: ConnectionType | null;
 }
 
+/** Where push notifications for a device go. */
+export type PushRegistration =
+  | {
+      readonly service: 'APNS';
+      readonly token: string;
+      readonly topic: string;
+      readonly environment: 'PRODUCTION' | 'SANDBOX';
+    }
+  | { readonly service: 'FCM'; readonly token: string };
+
 /** A device row: one that signed in, trusted or not. */
 export interface Device extends DeviceDescription {
   readonly accountId: string;

@@ -4,11 +4,15 @@ import { type Account, admitVerification } from '../domain/account.ts';
 import {
   admitCode,
   afterWrongCode,
+  appAudience,
   type Challenge,
   type ChallengeView,
   type Channel,
+  chooseDefaultChannel,
   decideSend,
+  denialBlockMs,
   type Purpose,
+  type Surroundings,
   sentChannels,
   viewChallenge,
 } from '../domain/challenge.ts';
@@ -16,6 +20,7 @@ import type { DeviceDescription } from '../domain/device.ts';
 import { DomainError, type Refusal } from '../domain/errors.ts';
 import { budgetWait } from '../domain/limits.ts';
 import { maskEmail } from '../domain/mask.ts';
+import { networkOf } from '../domain/network.ts';
 import { type Caller, type Deps, decide, eventOf, type Outcome, refuse } from './context.ts';
 import type { AccountTransaction, DirectoryAccount } from './ports.ts';
 
@@ -29,6 +34,8 @@ export interface ChallengeRequest {
   readonly purpose: Purpose;
   readonly requestId: string | null;
   readonly sessionId: string | null;
+  /** The device that asks, where the account knows it. */
+  readonly deviceId: string | null;
   readonly device: DeviceDescription;
 }
 
@@ -46,7 +53,13 @@ export async function openChallenge(
   const windowStart = new Date(now.getTime() - limits.challengesPerAccount.windowMs);
   const waitMs = budgetWait(await tx.challengeTimes(windowStart), limits.challengesPerAccount, now.getTime());
   if (waitMs > 0) return refuse({ reason: 'RATE_LIMITED', retryAfterMs: waitMs });
+  const network = networkOf(caller.ipAddress);
+  const denial = await tx.lastDenial(network, new Date(now.getTime() - denialBlockMs));
+  if (denial !== undefined) {
+    return refuse({ reason: 'RATE_LIMITED', retryAfterMs: denial.getTime() + denialBlockMs - now.getTime() });
+  }
 
+  const audience = appAudience(await tx.appDevices(now), request.deviceId);
   const { token, hash } = deps.secrets.issue(owner.account.accountId);
   const challenge: Challenge = {
     ...request,
@@ -55,13 +68,15 @@ export async function openChallenge(
     state: 'PENDING',
     tokenHash: hash,
     codeKeyId: deps.codes.currentKeyId(),
-    defaultChannel: 'EMAIL',
+    defaultChannel: chooseDefaultChannel(audience),
+    network,
     locale: caller.locale ?? owner.directory.locale,
     origin: deps.places.originOf(caller.ipAddress),
     maskedEmail: maskEmail(owner.directory.email),
     createTime: now,
     expireTime: new Date(now.getTime() + limits.challengeLifetimeMs),
     settleTime: null,
+    denyTime: null,
     wrongCodes: 0,
     sends: {},
   };
@@ -102,7 +117,8 @@ async function sendOn(
   channel: Channel,
   now: Date,
 ): Promise<Outcome<ChallengeView>> {
-  const decision = decideSend(challenge, channel, deps.limits, now);
+  const audience = appAudience(await tx.appDevices(now), challenge.deviceId);
+  const decision = decideSend(challenge, channel, audience, deps.limits, now);
   const refusedWith = async (reason: ChallengeReason) =>
     refuse({ reason, challenge: await viewIn(deps, tx, challenge, now) });
   switch (decision.kind) {
@@ -154,9 +170,10 @@ type ChallengeReason = Extract<Refusal, { challenge: ChallengeView }>['reason'] 
 
 export async function getChallenge(deps: Deps, challengeToken: string): Promise<ChallengeView> {
   const held = deps.secrets.read(challengeToken);
-  const found = held && (await deps.store.findChallengeByToken(held.accountId, held.hash));
+  const now = deps.clock.now();
+  const found = held && (await deps.store.findChallengeByToken(held.accountId, held.hash, now));
   if (found === undefined) throw new DomainError({ reason: 'CHALLENGE_UNKNOWN' });
-  return viewChallenge(found.challenge, found.deliveries, deps.limits, deps.clock.now());
+  return viewChallenge(found.challenge, found.around, deps.limits, now);
 }
 
 /** The challenge as its requester sees it, with what this transaction has sent. */
@@ -166,7 +183,13 @@ export async function viewIn(
   challenge: Challenge,
   now: Date,
 ): Promise<ChallengeView> {
-  return viewChallenge(challenge, await tx.deliveriesOf(challenge.challengeId), deps.limits, now);
+  return viewChallenge(challenge, await surroundingsIn(tx, challenge, now), deps.limits, now);
+}
+
+/** What is around a challenge, with what this transaction has sent. */
+export async function surroundingsIn(tx: AccountTransaction, challenge: Challenge, now: Date): Promise<Surroundings> {
+  const [deliveries, devices] = [await tx.deliveriesOf(challenge.challengeId), await tx.appDevices(now)];
+  return { deliveries, audience: appAudience(devices, challenge.deviceId) };
 }
 
 /**

@@ -12,6 +12,7 @@ import type {
   Clock,
   Codes,
   Directory,
+  LiveStreams,
   Places,
   Random,
   Secrets,
@@ -28,6 +29,7 @@ export interface Deps {
   readonly places: Places;
   readonly directory: Directory;
   readonly store: Store;
+  readonly live: LiveStreams;
   readonly limits: Limits;
 }
 

@@ -2,11 +2,12 @@
 // nothing of theirs.
 
 import type { Account } from '../domain/account.ts';
-import type { Challenge, Channel, Deliveries } from '../domain/challenge.ts';
-import type { Device, Origin } from '../domain/device.ts';
+import type { AppDevice, Challenge, Channel, Deliveries, Surroundings } from '../domain/challenge.ts';
+import type { Device, Origin, PushRegistration } from '../domain/device.ts';
 import type { PasswordGuess } from '../domain/limits.ts';
 import type { LoginEvent } from '../domain/login-event.ts';
 import type { Session, SessionEndCause } from '../domain/session.ts';
+import type { AccountSnapshot, StreamState } from '../domain/watch.ts';
 
 export interface Clock {
   now(): Date;
@@ -141,6 +142,67 @@ export interface SessionRecord {
   readonly account: Account;
 }
 
+/** A WatchDevice stream, wherever it is open. */
+export type OpenStream = Pick<StreamState, 'streamId' | 'sessionId' | 'deviceId'>;
+
+/** What a stream is told, with what a device may see of a challenge. */
+export type LiveEvent =
+  | {
+      readonly kind: 'codeArrived';
+      readonly challenge: Challenge;
+      readonly around: Surroundings;
+      readonly code: string;
+    }
+  | { readonly kind: 'challengeResolved'; readonly challenge: Challenge; readonly around: Surroundings }
+  | { readonly kind: 'signedOut'; readonly cause: string }
+  | { readonly kind: 'keepAlive' }
+  /** The last one of a stream that ends for another reason than its session. */
+  | { readonly kind: 'ended'; readonly why: 'displaced' | 'stopping' };
+
+/** The events of one stream; nothing more after `signedOut` or `ended`. */
+export interface LiveFeed {
+  /** Reads what is pending now; until then only what happens later is told. */
+  open(): void;
+  /** The next event; undefined once the feed is closed. */
+  next(): Promise<LiveEvent | undefined>;
+  /** May be called at any time, also while an event is waited for. */
+  close(): void;
+}
+
+/** The open streams of this replica. */
+export interface LiveStreams {
+  readonly replicaId: string;
+  /** `cut` breaks the connection of a stream that does not read. */
+  attach(accountId: string, stream: OpenStream, cut: () => void): LiveFeed;
+}
+
+/** What the streams of this replica read of the database. */
+export interface LiveStore {
+  snapshot(
+    accountId: string,
+    streams: readonly OpenStream[],
+    now: Date,
+  ): Promise<{
+    readonly snapshot: AccountSnapshot;
+    readonly devices: readonly AppDevice[];
+    readonly deliveries: ReadonlyMap<string, Deliveries>;
+  }>;
+  /** Which of these accounts have something to tell: for what a bus may have lost. */
+  accountsToTell(
+    streams: readonly (OpenStream & { readonly accountId: string })[],
+    now: Date,
+  ): Promise<readonly string[]>;
+  /** Says that this replica lives, for the next `forMs` milliseconds. */
+  renewReplica(replicaId: string, forMs: number): Promise<void>;
+  forgetReplica(replicaId: string): Promise<void>;
+}
+
+/** Tells every replica that something of an account has changed; carries names only. */
+export interface Bus {
+  /** `onAccount` is told of each change; `onGap` when some may have been missed. */
+  subscribe(listener: { onAccount(accountId: string): void; onGap(): void }): void;
+}
+
 export interface SessionFilter {
   readonly deviceId?: string | undefined;
   readonly sessionId?: string | undefined;
@@ -152,15 +214,22 @@ export interface AccountTransaction {
   readonly account: Account | undefined;
   saveAccount(account: Account): Promise<void>;
 
+  challenge(challengeId: string): Promise<Challenge | undefined>;
   challengeByToken(tokenHash: Uint8Array): Promise<Challenge | undefined>;
   challengeByRequest(requestId: string, since: Date): Promise<Challenge | undefined>;
   /** When the account's challenges since then were opened, epoch ms. */
   challengeTimes(since: Date): Promise<readonly number[]>;
   insertChallenge(challenge: Challenge): Promise<void>;
   saveChallenge(challenge: Challenge): Promise<void>;
+  /** When a challenge from this network was last denied, since then. */
+  lastDenial(network: string, since: Date): Promise<Date | undefined>;
+  /** The pending challenges whose code went to the app, newest first. */
+  challengesInApp(now: Date): Promise<readonly Challenge[]>;
   /** Closes every pending challenge. */
   closeChallenges(now: Date): Promise<void>;
   deliveriesOf(challengeId: string): Promise<Deliveries>;
+  /** Notes that a device has shown the code of a challenge. */
+  markShown(challengeId: string, now: Date): Promise<void>;
 
   session(sessionId: string): Promise<Session | undefined>;
   sessionByRefreshFamily(familyHash: Uint8Array): Promise<Session | undefined>;
@@ -173,8 +242,18 @@ export interface AccountTransaction {
   deviceByToken(tokenHash: Uint8Array): Promise<Device | undefined>;
   /** Devices whose trust was given and not ended; it may have lapsed. */
   devicesWithTrust(): Promise<readonly Device[]>;
+  /** The trusted, signed-in devices: those that can show a code. */
+  appDevices(now: Date): Promise<readonly AppDevice[]>;
   insertDevice(device: Device): Promise<void>;
   saveDevice(device: Device): Promise<void>;
+  /** Replaces the device's registration, and takes the token from whoever had it before. */
+  savePushRegistration(deviceId: string, registration: PushRegistration, now: Date): Promise<void>;
+  /** Forgets the registration of a device, or of every device of the account. */
+  deletePushRegistrations(deviceId: string | undefined): Promise<void>;
+
+  /** Notes an open stream, oldest streams first in what it returns of the account's others on living replicas. */
+  insertStream(stream: OpenStream): Promise<readonly OpenStream[]>;
+  deleteStream(streamId: string): Promise<void>;
 
   appendEvent(event: LoginEvent): Promise<void>;
   /** Writes the delivery's row and its job. */
@@ -212,8 +291,13 @@ export interface Store {
   findChallengeByToken(
     accountId: string,
     tokenHash: Uint8Array,
-  ): Promise<{ readonly challenge: Challenge; readonly deliveries: Deliveries } | undefined>;
+    now: Date,
+  ): Promise<{ readonly challenge: Challenge; readonly around: Surroundings } | undefined>;
+  appDevices(accountId: string, now: Date): Promise<readonly AppDevice[]>;
   devicesWithTrust(accountId: string): Promise<readonly Device[]>;
+  /** Notes that a device has shown the code of a challenge. */
+  markShown(accountId: string, challengeId: string, now: Date): Promise<void>;
+  deleteStream(accountId: string, streamId: string): Promise<void>;
   /** Writes an event that nothing else depends on. For an account that does not exist it does the same work in vain. */
   appendEvent(event: LoginEvent): Promise<void>;
   /** Events older than `before` (an event id; null for the newest), newest first. */

@@ -7,9 +7,11 @@ import {
   type AuthenticationMethod,
   accessTokenRefusal,
   decideRefresh,
+  isVerified,
   type Session,
   type SessionEndCause,
 } from '../domain/session.ts';
+import { isTrusted } from '../domain/trust.ts';
 import {
   type Caller,
   type Deps,
@@ -140,10 +142,24 @@ async function checkAccessToken(deps: Deps, accessToken: string): Promise<TokenC
   }
 }
 
-/** Who presents this access token. Refuses with SESSION_INVALID and its cause. */
-export async function authenticate(deps: Deps, accessToken: string): Promise<SessionRecord> {
+/**
+ * What a call needs of its caller: any `session`; a `verified` one, which came from a trusted device or through a code;
+ * one of a device that is `trusted` now. What depends on more, such as switching off, its flow decides.
+ */
+export type Level = 'session' | 'verified' | 'trusted';
+
+/** Who presents this access token. Refuses with SESSION_INVALID and its cause, or with DEVICE_NOT_TRUSTED. */
+export async function authenticate(deps: Deps, accessToken: string, level: Level): Promise<SessionRecord> {
   const check = await checkAccessToken(deps, accessToken);
   if (!check.good) throw new DomainError({ reason: 'SESSION_INVALID', cause: check.cause });
+  const { session, device } = check.record;
+  const enough = {
+    session: true,
+    verified: isVerified(session),
+    trusted: isTrusted(device, deps.limits, deps.clock.now()),
+  };
+  // Trust that ends from now on ends the session with it, and that is looked at again under the account's lock.
+  if (!enough[level]) throw new DomainError({ reason: 'DEVICE_NOT_TRUSTED' });
   return check.record;
 }
 
@@ -211,12 +227,13 @@ export async function refreshSession(deps: Deps, refreshToken: string, caller: C
   return grantSession(deps, opened, account, '', now);
 }
 
-/** Ends this session, or every session of the account. Trust stays. */
+/** Ends this session, or every session of the account, with where their notifications go. Trust stays. */
 export async function signOut(deps: Deps, caller: SignedInCaller, everywhere: boolean): Promise<void> {
   const now = deps.clock.now();
   const filter = everywhere ? {} : { sessionId: caller.session.sessionId };
   await decideFor(deps, caller, async (tx) => {
     await tx.endSessions(filter, 'SIGNED_OUT', now);
+    await tx.deletePushRegistrations(everywhere ? undefined : caller.device.deviceId);
     await tx.appendEvent(eventOfDevice(deps, caller, 'SIGNED_OUT', now));
     return { ok: undefined };
   });

@@ -1,6 +1,14 @@
 // The account's settings: switching on never asks, switching off asks for a code.
 
-import { type Channel, type ChannelView, viewEmail } from '../domain/challenge.ts';
+import type { Account } from '../domain/account.ts';
+import {
+  type AppDevice,
+  appAudience,
+  type Channel,
+  type ChannelView,
+  chooseDefaultChannel,
+  viewChannels,
+} from '../domain/challenge.ts';
 import { DomainError } from '../domain/errors.ts';
 import { maskEmail } from '../domain/mask.ts';
 import { isVerified } from '../domain/session.ts';
@@ -26,7 +34,9 @@ export interface SettingsUpdate {
 }
 
 export async function getSettings(deps: Deps, caller: SignedInCaller): Promise<Settings> {
-  return settingsOf(deps, caller.account, await directoryAccountOf(deps, caller));
+  const now = deps.clock.now();
+  const devices = await deps.store.appDevices(caller.session.accountId, now);
+  return settingsOf(deps, caller, caller.account, await directoryAccountOf(deps, caller), devices, now);
 }
 
 export async function updateSettings(
@@ -38,14 +48,17 @@ export async function updateSettings(
   const now = deps.clock.now();
   const { accountId, sessionId } = caller.session;
   return decideFor<SettingsResult>(deps, caller, async (tx, account) => {
+    const settings = async (as: Account): Promise<SettingsResult> => ({
+      settings: settingsOf(deps, caller, as, directory, await tx.appDevices(now), now),
+    });
     const unchanged = update.twoStepEnabled === undefined || update.twoStepEnabled === account.twoStepEnabled;
-    if (unchanged) return { ok: { settings: settingsOf(deps, account, directory) } };
+    if (unchanged) return { ok: await settings(account) };
 
     if (update.twoStepEnabled === true) {
       const switchedOn = { ...account, twoStepEnabled: true };
       await tx.saveAccount(switchedOn);
       await tx.appendEvent(eventOfDevice(deps, caller, 'SETTINGS_CHANGED', now));
-      return { ok: { settings: settingsOf(deps, switchedOn, directory) } };
+      return { ok: await settings(switchedOn) };
     }
 
     if (!isVerified(caller.session)) return refuse({ reason: 'DEVICE_NOT_TRUSTED' });
@@ -57,7 +70,7 @@ export async function updateSettings(
         tx,
         { account, directory },
         caller,
-        { purpose: 'SWITCH_OFF', requestId: null, sessionId, device },
+        { purpose: 'SWITCH_OFF', requestId: null, sessionId, deviceId: caller.device.deviceId, device },
         now,
       );
       return 'refused' in opened ? opened : { ok: { challengeGrant: opened.ok } };
@@ -77,19 +90,32 @@ export async function updateSettings(
     await tx.saveAccount(switchedOff);
     await tx.saveChallenge({ ...challenge, state: 'VERIFIED', settleTime: now });
     await tx.appendEvent(eventOfDevice(deps, caller, 'SETTINGS_CHANGED', now, { challengeId: challenge.challengeId }));
-    return { ok: { settings: settingsOf(deps, switchedOff, directory) } };
+    return { ok: await settings(switchedOff) };
   });
 }
 
 function settingsOf(
   deps: Deps,
-  account: { readonly twoStepEnabled: boolean; readonly passwordChangeRequired: boolean },
+  caller: SignedInCaller,
+  account: Pick<Account, 'twoStepEnabled' | 'passwordChangeRequired'>,
   directory: DirectoryAccount,
+  devices: readonly AppDevice[],
+  now: Date,
 ): Settings {
+  // As for a code that this device asked for: its own screen does not count.
+  const audience = appAudience(devices, caller.device.deviceId);
+  const defaultChannel = chooseDefaultChannel(audience);
   return {
     twoStepEnabled: account.twoStepEnabled,
-    defaultChannel: 'EMAIL',
-    channels: [viewEmail(maskEmail(directory.email), undefined, {}, deps.limits, deps.clock.now())],
+    defaultChannel,
+    channels: viewChannels(
+      maskEmail(directory.email),
+      defaultChannel,
+      undefined,
+      { audience, deliveries: {} },
+      deps.limits,
+      now,
+    ),
     passwordChangeRequired: account.passwordChangeRequired,
   };
 }

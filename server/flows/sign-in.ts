@@ -150,7 +150,7 @@ async function admitDevice(
     tx,
     owner,
     caller,
-    { purpose: 'SIGN_IN', requestId: request.requestId, sessionId: null, device: request.device },
+    { purpose: 'SIGN_IN', requestId: request.requestId, sessionId: null, deviceId: null, device: request.device },
     now,
   );
   return 'refused' in opened ? opened : { ok: { challengeGrant: opened.ok } };

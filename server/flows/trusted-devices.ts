@@ -1,8 +1,9 @@
-// The devices of an account: new ones, the list, and trust that ends to make room.
+// The devices of an account: new ones, the list, what they change of themselves, and how trust ends.
 
-import type { Device, DeviceDescription, Origin } from '../domain/device.ts';
+import type { Device, DeviceDescription, Origin, PushRegistration } from '../domain/device.ts';
+import type { LoginEvent } from '../domain/login-event.ts';
 import { displacedByOneMore, isTrusted } from '../domain/trust.ts';
-import { type Deps, eventOf, type SignedInCaller } from './context.ts';
+import { type Deps, decideFor, eventOf, refuse, type SignedInCaller } from './context.ts';
 import type { AccountTransaction } from './ports.ts';
 
 /** A device that signs in for the first time; not trusted yet. */
@@ -32,16 +33,61 @@ export function newDevice(
 export async function makeRoomForOne(deps: Deps, tx: AccountTransaction, now: Date): Promise<void> {
   const trusted = (await tx.devicesWithTrust()).filter((device) => isTrusted(device, deps.limits, now));
   for (const device of displacedByOneMore(trusted, deps.limits)) {
-    await tx.saveDevice({ ...device, trustEndTime: now });
-    await tx.endSessions({ deviceId: device.deviceId }, 'DEVICE_REMOVED', now);
-    const { displayName, model, platform, osVersion, appVersion } = device;
-    await tx.appendEvent(
-      eventOf(deps, device.accountId, 'DEVICE_REMOVED', now, {
-        device: { displayName, model, platform, osVersion, appVersion },
-        deviceId: device.deviceId,
-      }),
-    );
+    await endTrust(tx, device, now);
+    await tx.appendEvent(removalEvent(deps, device, now));
   }
+}
+
+/** Puts a device out: its trust, its session with its tokens, and where its notifications go. */
+export async function endTrust(tx: AccountTransaction, device: Device, now: Date): Promise<void> {
+  await tx.saveDevice({ ...device, trustEndTime: device.trustEndTime ?? now });
+  await tx.endSessions({ deviceId: device.deviceId }, 'DEVICE_REMOVED', now);
+  await tx.deletePushRegistrations(device.deviceId);
+}
+
+/** Which device was removed; from where is the remover's. */
+function removalEvent(deps: Deps, device: Device, now: Date, more: Partial<LoginEvent> = {}): LoginEvent {
+  const { displayName, model, platform, osVersion, appVersion } = device;
+  return eventOf(deps, device.accountId, 'DEVICE_REMOVED', now, {
+    device: { displayName, model, platform, osVersion, appVersion },
+    deviceId: device.deviceId,
+    ...more,
+  });
+}
+
+/** The "X". A device that was removed before, or whose trust has lapsed, stays removed. */
+export async function removeTrustedDevice(deps: Deps, deviceId: string, caller: SignedInCaller): Promise<void> {
+  const now = deps.clock.now();
+  await decideFor(deps, caller, async (tx) => {
+    const device = await tx.device(deviceId);
+    if (device === undefined || device.trustTime === null) return refuse({ reason: 'DEVICE_UNKNOWN' });
+    if (device.trustEndTime === null) {
+      await endTrust(tx, device, now);
+      const origin = deps.places.originOf(caller.ipAddress);
+      await tx.appendEvent(removalEvent(deps, device, now, { origin, sessionId: caller.session.sessionId }));
+    }
+    return { ok: undefined };
+  });
+}
+
+/** What a device may change of itself; what is undefined stays. */
+export interface DeviceUpdate {
+  readonly displayName: string | undefined;
+  readonly pushRegistration: PushRegistration | undefined;
+}
+
+export async function updateDevice(deps: Deps, update: DeviceUpdate, caller: SignedInCaller): Promise<Device> {
+  const now = deps.clock.now();
+  return decideFor(deps, caller, async (tx) => {
+    const device = await tx.device(caller.device.deviceId);
+    if (device === undefined) return refuse({ reason: 'SESSION_INVALID', cause: 'UNKNOWN' });
+    const renamed = { ...device, displayName: update.displayName ?? device.displayName };
+    if (update.displayName !== undefined) await tx.saveDevice(renamed);
+    if (update.pushRegistration !== undefined) {
+      await tx.savePushRegistration(device.deviceId, update.pushRegistration, now);
+    }
+    return { ok: renamed };
+  });
 }
 
 /** A place in the list: after this device. */

@@ -6,15 +6,11 @@ import { Sessions } from '../../gen/countersign/internal/v1/sessions_pb.ts';
 import { LoginActivity } from '../../gen/countersign/v1/login_activity_pb.ts';
 import { TrustedDevices } from '../../gen/countersign/v1/trusted_devices_pb.ts';
 import { TwoStepAuth } from '../../gen/countersign/v1/two_step_auth_pb.ts';
+import type { Level } from '../flows/sessions.ts';
 import type { Scope } from './service-tokens.ts';
 
-/**
- * `none`: the call holds its own secret. `session`: any signed-in device. Where more depends on what is asked, such as
- * switching off, the flow decides.
- */
-export type Level = 'none' | 'session';
-
-type LevelsOf<S extends DescService> = Readonly<Record<keyof S['method'], Level>>;
+/** `none`: the call holds its own secret. */
+type LevelsOf<S extends DescService> = Readonly<Record<keyof S['method'], Level | 'none'>>;
 type ScopesOf<S extends DescService> = Readonly<Record<keyof S['method'], Scope>>;
 
 const twoStepAuth: LevelsOf<typeof TwoStepAuth> = {
@@ -22,12 +18,19 @@ const twoStepAuth: LevelsOf<typeof TwoStepAuth> = {
   sendCode: 'none',
   verifyCode: 'none',
   getChallenge: 'none',
+  listPendingCodes: 'trusted',
+  denyChallenge: 'trusted',
   refreshSession: 'none',
   signOut: 'session',
   getSettings: 'session',
   updateSettings: 'session',
 };
-const trustedDevices: LevelsOf<typeof TrustedDevices> = { listTrustedDevices: 'session' };
+const trustedDevices: LevelsOf<typeof TrustedDevices> = {
+  listTrustedDevices: 'session',
+  removeTrustedDevice: 'verified',
+  updateDevice: 'session',
+  watchDevice: 'session',
+};
 const loginActivity: LevelsOf<typeof LoginActivity> = { listLoginActivity: 'session' };
 
 const accounts: ScopesOf<typeof Accounts> = {
@@ -43,7 +46,7 @@ const sessions: ScopesOf<typeof Sessions> = {
   getSigningKeys: 'sessions',
 };
 
-const levels = new Map<DescMethod, Level>([
+const levels = new Map<DescMethod, Level | 'none'>([
   ...entries(TwoStepAuth, twoStepAuth),
   ...entries(TrustedDevices, trustedDevices),
   ...entries(LoginActivity, loginActivity),
@@ -59,7 +62,7 @@ function entries<T>(service: DescService, values: Readonly<Record<string, T>>): 
 }
 
 /** The level that a public RPC needs; undefined for what is not ours, such as health. */
-export const levelOf = (method: DescMethod): Level | undefined => levels.get(method);
+export const levelOf = (method: DescMethod): Level | 'none' | undefined => levels.get(method);
 
 /** The scope that an internal RPC needs; undefined for what is not ours. */
 export const scopeOf = (method: DescMethod): Scope | undefined => scopes.get(method);

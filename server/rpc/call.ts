@@ -10,14 +10,23 @@ const callerKey = createContextKey<Caller | undefined>(undefined, { description:
 const sessionKey = createContextKey<SessionRecord | undefined>(undefined, { description: 'session' });
 /** The name of an internal caller. */
 const serviceKey = createContextKey<string | undefined>(undefined, { description: 'service' });
-/** The address of the TCP peer, which may be a proxy. */
-const peerKey = createContextKey<string | undefined>(undefined, { description: 'peer' });
-
-export function peerContext(remoteAddress: string | undefined): ContextValues {
-  return createContextValues().set(peerKey, remoteAddress);
+/** What is known of the connection of a call. */
+export interface Peer {
+  /** The address of the TCP peer, which may be a proxy. */
+  readonly address: string | undefined;
+  /** Breaks the call off, without a word: for a client that does not read. */
+  readonly cut: () => void;
 }
 
-export const peerOf = (values: ContextValues): string | undefined => values.get(peerKey);
+const peerKey = createContextKey<Peer>({ address: undefined, cut: () => {} }, { description: 'peer' });
+
+export function peerContext(peer: Peer): ContextValues {
+  return createContextValues().set(peerKey, peer);
+}
+
+export const peerAddressOf = (values: ContextValues): string | undefined => values.get(peerKey).address;
+
+export const cutOf = ({ values }: HandlerContext): (() => void) => values.get(peerKey).cut;
 
 export function setCaller(values: ContextValues, caller: Caller): void {
   values.set(callerKey, caller);

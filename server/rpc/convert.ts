@@ -3,7 +3,7 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { AccountSchema } from '../../gen/countersign/internal/v1/account_pb.ts';
-import { Advice, type AdviceNoteSchema } from '../../gen/countersign/v1/advice_pb.ts';
+import { type AdviceNoteSchema, Advice as AdviceProto } from '../../gen/countersign/v1/advice_pb.ts';
 import {
   type ChallengeGrantSchema,
   ChallengePurpose,
@@ -26,14 +26,20 @@ import {
   Unusual as UnusualProto,
 } from '../../gen/countersign/v1/login_event_pb.ts';
 import type { SessionSchema } from '../../gen/countersign/v1/session_pb.ts';
+import {
+  ApnsEnvironment,
+  type PushRegistration as PushRegistrationProto,
+} from '../../gen/countersign/v1/trusted_devices_pb.ts';
+import type { Advice } from '../domain/advice.ts';
 import type { ChallengeState, ChallengeView, Channel, ChannelView, Delivery, Purpose } from '../domain/challenge.ts';
-import type { Device, DeviceDescription, Platform } from '../domain/device.ts';
+import type { Device, DeviceDescription, Platform, PushRegistration } from '../domain/device.ts';
 import { type EventKind, type LoginEvent, timeOfUuid, type Unusual } from '../domain/login-event.ts';
 import type { ConnectionType, Place } from '../domain/place.ts';
 import type { AccountDetails } from '../flows/accounts.ts';
 import type { ChallengeGrant } from '../flows/codes.ts';
+import type { DeviceChallengeView } from '../flows/codes-in-app.ts';
 import type { SessionGrant } from '../flows/sessions.ts';
-import { type AdviceKind, textsFor } from './texts.ts';
+import { textsFor } from './texts.ts';
 
 const platforms: Readonly<Record<Platform, PlatformProto>> = {
   IOS: PlatformProto.IOS,
@@ -93,11 +99,11 @@ const connectionTypes: Readonly<Record<ConnectionType, ConnectionTypeProto>> = {
   SATELLITE: ConnectionTypeProto.SATELLITE,
 };
 
-const advices: Readonly<Record<AdviceKind, Advice>> = {
-  CHANGE_PASSWORD: Advice.CHANGE_PASSWORD,
-  CHANGE_PASSWORD_ELSEWHERE: Advice.CHANGE_PASSWORD_ELSEWHERE,
-  REVIEW_TRUSTED_DEVICES: Advice.REVIEW_TRUSTED_DEVICES,
-  CHECK_MAILBOX: Advice.CHECK_MAILBOX,
+const advices: Readonly<Record<Advice, AdviceProto>> = {
+  CHANGE_PASSWORD: AdviceProto.CHANGE_PASSWORD,
+  CHANGE_PASSWORD_ELSEWHERE: AdviceProto.CHANGE_PASSWORD_ELSEWHERE,
+  REVIEW_TRUSTED_DEVICES: AdviceProto.REVIEW_TRUSTED_DEVICES,
+  CHECK_MAILBOX: AdviceProto.CHECK_MAILBOX,
 };
 
 export const platformToProto = (platform: Platform): PlatformProto => platforms[platform];
@@ -107,6 +113,19 @@ export const channelToProto = (channel: Channel): ChannelProto => channels[chann
 /** Validation has refused what is not in the map. */
 export function channelFromProto(channel: ChannelProto): Channel {
   return channel === ChannelProto.APP ? 'APP' : 'EMAIL';
+}
+
+/** Validation has refused a registration without a service, or with an environment that is none. */
+export function pushRegistrationFromProto(registration: PushRegistrationProto): PushRegistration {
+  const { service } = registration;
+  if (service.case === 'fcm') return { service: 'FCM', token: service.value.token };
+  const { token = '', topic = '', environment } = service.value ?? {};
+  return {
+    service: 'APNS',
+    token: token.toLowerCase(),
+    topic,
+    environment: environment === ApnsEnvironment.SANDBOX ? 'SANDBOX' : 'PRODUCTION',
+  };
 }
 
 /** Validation has refused a device without platform. */
@@ -160,7 +179,7 @@ export function channelToOption(view: ChannelView, locale: string): MessageInitS
   };
 }
 
-export function challengeToProto(challenge: ChallengeView, locale: string): MessageInitShape<typeof ChallengeSchema> {
+export function challengeToProto(challenge: ChallengeView, locale: string) {
   return {
     challengeId: challenge.challengeId,
     purpose: purposes[challenge.purpose],
@@ -170,6 +189,18 @@ export function challengeToProto(challenge: ChallengeView, locale: string): Mess
     createTime: timestampFromDate(challenge.createTime),
     expireTime: timestampFromDate(challenge.expireTime),
     attemptsRemaining: challenge.attemptsRemaining,
+  } satisfies MessageInitShape<typeof ChallengeSchema>;
+}
+
+/** A challenge as a trusted device sees it. */
+export function deviceChallengeToProto(
+  view: DeviceChallengeView,
+  locale: string,
+): MessageInitShape<typeof ChallengeSchema> {
+  const { device, origin } = view.requester;
+  return {
+    ...challengeToProto(view, locale),
+    requester: { device: deviceToProto(device), ...location(origin.place), ipAddress: origin.ipAddress },
   };
 }
 
@@ -177,10 +208,7 @@ export function grantToProto(grant: ChallengeGrant, locale: string): MessageInit
   return { challengeToken: grant.challengeToken, challenge: challengeToProto(grant.challenge, locale) };
 }
 
-export function adviceToProto(
-  kinds: readonly AdviceKind[],
-  locale: string,
-): MessageInitShape<typeof AdviceNoteSchema>[] {
+export function adviceToProto(kinds: readonly Advice[], locale: string): MessageInitShape<typeof AdviceNoteSchema>[] {
   return kinds.map((kind) => ({ advice: advices[kind], text: textsFor(locale).advice[kind] }));
 }
 

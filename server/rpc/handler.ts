@@ -322,7 +322,8 @@ function cutIfOpen(req: NodeRequest, res: NodeResponse): void {
   res.once('close', () => clearTimeout(timer));
 }
 
-function cut(req: NodeRequest): void {
+/** Breaks a request off without an answer. */
+export function cut(req: NodeRequest): void {
   if ('stream' in req) req.stream.close(constants.NGHTTP2_CANCEL);
   else req.destroy();
 }

@@ -6,9 +6,10 @@ import { createValidator, type Validator } from '@bufbuild/protovalidate';
 import { Code, type Interceptor, type StreamRequest, type UnaryRequest } from '@connectrpc/connect';
 import { DomainError } from '../domain/errors.ts';
 import type { SessionRecord } from '../flows/ports.ts';
+import type { Level } from '../flows/sessions.ts';
 import type { Logger } from '../platform/log.ts';
 import { levelOf, scopeOf } from './access.ts';
-import { logFieldsOf, peerOf, setCaller, setService, setSession } from './call.ts';
+import { logFieldsOf, peerAddressOf, setCaller, setService, setSession } from './call.ts';
 import { clientAddress, type TrustedProxies } from './client-address.ts';
 import { platformOf, versionHeader } from './client-version.ts';
 import { reasonOf, toConnectError } from './errors.ts';
@@ -21,7 +22,7 @@ type Request = UnaryRequest | StreamRequest;
 export interface PublicCallDeps {
   readonly log: Logger;
   readonly trustedProxies: TrustedProxies;
-  readonly authenticate: (accessToken: string) => Promise<SessionRecord>;
+  readonly authenticate: (accessToken: string, level: Level) => Promise<SessionRecord>;
 }
 
 export function publicInterceptors(deps: PublicCallDeps): Interceptor[] {
@@ -76,7 +77,7 @@ function nameCaller(trusted: TrustedProxies): Interceptor {
     const platform = platformOf(req.header);
     if (platform !== undefined) {
       setCaller(req.contextValues, {
-        ipAddress: clientAddress(peerOf(req.contextValues), req.header.get('x-forwarded-for'), trusted),
+        ipAddress: clientAddress(peerAddressOf(req.contextValues), req.header.get('x-forwarded-for'), trusted),
         locale: localeOf(req.header),
         appVersion: req.header.get(versionHeader) ?? '',
         platform,
@@ -88,10 +89,11 @@ function nameCaller(trusted: TrustedProxies): Interceptor {
 
 function letInSession(authenticate: PublicCallDeps['authenticate']): Interceptor {
   return (next) => async (req) => {
-    if (levelOf(req.method) === 'session') {
+    const level = levelOf(req.method);
+    if (level !== undefined && level !== 'none') {
       const token = bearerOf(req);
       if (token === undefined) throw new DomainError({ reason: 'SESSION_INVALID', cause: 'UNKNOWN' });
-      setSession(req.contextValues, await authenticate(token));
+      setSession(req.contextValues, await authenticate(token, level));
     }
     return next(req);
   };

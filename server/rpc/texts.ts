@@ -1,13 +1,12 @@
 // What people read in answers, by language: the text of a refusal, of advice, of where a code goes.
 
+import type { Advice } from '../domain/advice.ts';
 import type { Reason } from '../domain/errors.ts';
-
-export type AdviceKind = 'CHANGE_PASSWORD' | 'CHANGE_PASSWORD_ELSEWHERE' | 'REVIEW_TRUSTED_DEVICES' | 'CHECK_MAILBOX';
 
 export interface Texts {
   readonly locale: string;
   readonly reasons: Readonly<Record<Reason, string>>;
-  readonly advice: Readonly<Record<AdviceKind, string>>;
+  readonly advice: Readonly<Record<Advice, string>>;
   readonly devices: (count: number) => string;
 }
 

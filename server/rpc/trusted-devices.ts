@@ -1,11 +1,20 @@
 // countersign.v1.TrustedDevices: message → flow → message.
 
+import type { MessageInitShape } from '@bufbuild/protobuf';
 import type { ServiceImpl } from '@connectrpc/connect';
-import type { TrustedDevices } from '../../gen/countersign/v1/trusted_devices_pb.ts';
+import type { TrustedDevices, WatchDeviceResponseSchema } from '../../gen/countersign/v1/trusted_devices_pb.ts';
+import { DomainError } from '../domain/errors.ts';
+import { viewForDevice, watchDevice } from '../flows/codes-in-app.ts';
 import type { Deps } from '../flows/context.ts';
-import { type DevicePosition, listTrustedDevices } from '../flows/trusted-devices.ts';
-import { signedInOf } from './call.ts';
-import { trustedDeviceToProto } from './convert.ts';
+import type { LiveEvent } from '../flows/ports.ts';
+import {
+  type DevicePosition,
+  listTrustedDevices,
+  removeTrustedDevice,
+  updateDevice,
+} from '../flows/trusted-devices.ts';
+import { cutOf, signedInOf } from './call.ts';
+import { deviceChallengeToProto, pushRegistrationFromProto, trustedDeviceToProto } from './convert.ts';
 import { pageSize, pageTokens } from './pages.ts';
 
 const positions = pageTokens<DevicePosition>('devices', /^\d{1,15}_[0-9a-f-]{36}$/, {
@@ -24,5 +33,56 @@ export function trustedDevices(deps: Deps): ServiceImpl<typeof TrustedDevices> {
         nextPageToken: positions.write(next),
       };
     },
+    async removeTrustedDevice({ deviceId }, context) {
+      await removeTrustedDevice(deps, deviceId.toLowerCase(), signedInOf(context));
+      return {};
+    },
+    async updateDevice({ displayName, pushRegistration }, context) {
+      const caller = signedInOf(context);
+      const update = {
+        displayName: displayName?.trim(),
+        pushRegistration: pushRegistration && pushRegistrationFromProto(pushRegistration),
+      };
+      const device = await updateDevice(deps, update, caller);
+      return { device: trustedDeviceToProto(device, caller.device.deviceId) };
+    },
+    async *watchDevice(_request, context) {
+      const caller = signedInOf(context);
+      const locale = caller.locale ?? 'en';
+      for await (const event of watchDevice(deps, caller, { signal: context.signal, cut: cutOf(context) })) {
+        if (event.kind === 'ended') throw refusalOfEnd(event.why);
+        yield eventToProto(deps, event, locale);
+      }
+    },
   };
+}
+
+function eventToProto(
+  deps: Deps,
+  event: Exclude<LiveEvent, { kind: 'ended' }>,
+  locale: string,
+): MessageInitShape<typeof WatchDeviceResponseSchema> {
+  switch (event.kind) {
+    case 'keepAlive':
+      return { event: { case: 'keepAlive', value: {} } };
+    case 'signedOut':
+      return { event: { case: 'signedOut', value: { cause: event.cause } } };
+    case 'codeArrived':
+    case 'challengeResolved': {
+      const view = viewForDevice(deps, event.challenge, event.around, deps.clock.now());
+      const challenge = deviceChallengeToProto(view, locale);
+      return event.kind === 'codeArrived'
+        ? { event: { case: 'codeArrived', value: { challenge, code: event.code } } }
+        : { event: { case: 'challengeResolved', value: { challenge } } };
+    }
+  }
+}
+
+function refusalOfEnd(why: Extract<LiveEvent, { kind: 'ended' }>['why']): DomainError {
+  return new DomainError(
+    why === 'displaced'
+      ? { reason: 'RATE_LIMITED', retryAfterMs: 60_000 }
+      : // The server stops: another one is there at once, but not for all streams in the same moment.
+        { reason: 'DEPENDENCY_UNAVAILABLE', retryAfterMs: 500 },
+  );
 }

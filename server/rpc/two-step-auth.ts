@@ -3,16 +3,19 @@
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { TwoStepAuth } from '../../gen/countersign/v1/two_step_auth_pb.ts';
 import { getChallenge, sendCode } from '../flows/codes.ts';
+import { denyChallenge, listPendingCodes } from '../flows/codes-in-app.ts';
 import type { Deps } from '../flows/context.ts';
 import { refreshSession, signOut } from '../flows/sessions.ts';
 import { getSettings, type Settings, updateSettings } from '../flows/settings.ts';
 import { signIn, verifyCode } from '../flows/sign-in.ts';
 import { callerOf, signedInOf } from './call.ts';
 import {
+  adviceToProto,
   challengeToProto,
   channelFromProto,
   channelToOption,
   channelToProto,
+  deviceChallengeToProto,
   deviceFromProto,
   grantToProto,
   sessionToProto,
@@ -51,6 +54,21 @@ export function twoStepAuth(deps: Deps): ServiceImpl<typeof TwoStepAuth> {
     async getChallenge(request, context) {
       const challenge = await getChallenge(deps, request.challengeToken);
       return { challenge: challengeToProto(challenge, callerOf(context).locale ?? 'en') };
+    },
+    async listPendingCodes(_request, context) {
+      const caller = signedInOf(context);
+      const codes = await listPendingCodes(deps, caller);
+      return {
+        pendingCodes: codes.map(({ challenge, code }) => ({
+          challenge: deviceChallengeToProto(challenge, caller.locale ?? 'en'),
+          code,
+        })),
+      };
+    },
+    async denyChallenge({ challengeId }, context) {
+      const caller = signedInOf(context);
+      const advice = await denyChallenge(deps, challengeId.toLowerCase(), caller);
+      return { advice: adviceToProto(advice, caller.locale ?? 'en') };
     },
     async refreshSession(request, context) {
       const caller = callerOf(context);

@@ -19,6 +19,18 @@ export async function deliveriesOf(db: Db, accountId: string, challengeId: strin
   return newest;
 }
 
+/** Notes that a device has shown the code: of whatever was sent to the app, the newest counts. */
+export async function markShown(db: Db, accountId: string, challengeId: string, now: Date): Promise<void> {
+  await db
+    .updateTable('Delivery')
+    .set({ state: 'SHOWN', endTime: now })
+    .where('accountId', '=', accountId)
+    .where('challengeId', '=', challengeId)
+    .where('channel', '=', 'APP')
+    .where('state', '!=', 'SHOWN')
+    .execute();
+}
+
 /** The identifier of the job that sends a delivery, and what it is told: names only, never a code or an address. */
 export const deliverTask = 'deliver';
 
@@ -27,12 +39,13 @@ export interface DeliverPayload {
   readonly deliveryId: string;
 }
 
-/** Writes a delivery and its job, so that both are there or neither is. */
+/** Writes a delivery and the job of a mail, so that both are there or neither is; to the app, the bus brings it. */
 export async function insertDelivery(db: Db, delivery: Delivery, now: Date): Promise<void> {
   await db
     .insertInto('Delivery')
     .values({ ...delivery, state: 'QUEUED', createTime: now, handoverTime: null, endTime: null, answer: null })
     .execute();
+  if (delivery.channel === 'APP') return;
   const payload: DeliverPayload = { accountId: delivery.accountId, deliveryId: delivery.deliveryId };
   await sql`select graphile_worker.add_job(${deliverTask}, ${JSON.stringify(payload)}::json)`.execute(db);
 }

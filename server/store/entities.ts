@@ -92,6 +92,8 @@ export const ChallengeEntity = defineEntity({
     requestId: p.uuid().nullable(),
     codeKeyId: p.text(),
     sessionId: p.uuid().nullable(),
+    deviceId: p.uuid().nullable(),
+    network: p.text(),
     defaultChannel: p.text().$type<Channel>(),
     locale: p.text(),
     device: p.json<DeviceDescription>(),
@@ -100,6 +102,7 @@ export const ChallengeEntity = defineEntity({
     createTime: p.datetime(),
     expireTime: p.datetime(),
     settleTime: p.datetime().nullable(),
+    denyTime: p.datetime().nullable(),
     wrongCodes: p.integer(),
     sends: p.json<Partial<Record<Channel, { readonly count: number; readonly lastTime: string }>>>(),
   },
@@ -152,6 +155,39 @@ export const PasswordGuessesEntity = defineEntity({
   },
 });
 
+export const PushRegistrationEntity = defineEntity({
+  name: 'PushRegistration',
+  tableName: 'push_registration',
+  properties: {
+    accountId: p.text().primary(),
+    deviceId: p.uuid().primary(),
+    service: p.text().$type<'APNS' | 'FCM'>(),
+    token: p.text(),
+    tokenHash: p.uint8array().unique(),
+    topic: p.text().nullable(),
+    environment: p.text().$type<'PRODUCTION' | 'SANDBOX'>().nullable(),
+    updateTime: p.datetime(),
+  },
+});
+
+export const ReplicaEntity = defineEntity({
+  name: 'Replica',
+  tableName: 'replica',
+  properties: { replicaId: p.uuid().primary(), aliveUntil: p.datetime() },
+});
+
+export const OpenStreamEntity = defineEntity({
+  name: 'OpenStream',
+  tableName: 'open_stream',
+  properties: {
+    accountId: p.text().primary(),
+    streamId: p.uuid().primary(),
+    sessionId: p.uuid(),
+    deviceId: p.uuid(),
+    replicaId: p.uuid(),
+  },
+});
+
 export const entities = [
   AccountEntity,
   DirectoryAccountEntity,
@@ -161,4 +197,7 @@ export const entities = [
   DeliveryEntity,
   LoginEventEntity,
   PasswordGuessesEntity,
+  PushRegistrationEntity,
+  ReplicaEntity,
+  OpenStreamEntity,
 ] as const;

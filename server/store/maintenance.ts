@@ -1,4 +1,5 @@
-// What is made ahead and what is forgotten, once an hour: partitions, guesses, challenges, sessions, devices.
+// What is made ahead, what lapses and what is forgotten, once an hour: partitions, trust, guesses, challenges, sessions,
+// devices, and what dead replicas left.
 
 import pg from 'pg';
 import type { Limits } from '../domain/limits.ts';
@@ -20,6 +21,17 @@ export async function maintain(databaseUrl: string, limits: Limits, now: Date): 
     const oldest = lowestUuid(ago(traceRetentionMs));
     await client.query('delete from delivery where delivery_id < $1', [oldest]);
     await client.query('delete from challenge where challenge_id < $1', [oldest]);
+    // Trust that nobody used; its session has ended long before.
+    await client.query(
+      `with lapsed as (
+         update device set trust_end_time = $1
+         where trust_time is not null and trust_end_time is null and last_use_time <= $2
+         returning account_id, device_id
+       )
+       delete from push_registration p using lapsed l where p.account_id = l.account_id and p.device_id = l.device_id`,
+      [now, ago(limits.trustIdleMs)],
+    );
+    await client.query(`delete from replica where alive_until < now() - interval '1 hour'`);
     // A session that is over keeps its cause until it would have expired.
     await client.query(
       `delete from session where least(last_use_time + $1 * interval '1 ms', create_time + $2 * interval '1 ms') < $3`,

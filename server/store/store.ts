@@ -1,6 +1,10 @@
 // The store as the flows know it: one transaction an account, under the lock of its row.
 
+import { sql } from 'kysely';
+import { appAudience, appSends } from '../domain/challenge.ts';
+import type { Limits } from '../domain/limits.ts';
 import type { AccountTransaction, DirectoryWriter, Store } from '../flows/ports.ts';
+import { busChannel } from '../platform/bus.ts';
 import * as accounts from './accounts.ts';
 import * as challenges from './challenges.ts';
 import { type Database, type Db, isUniqueViolation } from './database.ts';
@@ -9,13 +13,21 @@ import * as devices from './devices.ts';
 import * as events from './login-events.ts';
 import * as guesses from './password-guesses.ts';
 import * as sessions from './sessions.ts';
+import * as streams from './streams.ts';
 
-export function createStore(database: Database): Store {
+/** What the store must know of this server, beside its database. */
+export interface StoreSettings {
+  readonly limits: Limits;
+  readonly replicaId: string;
+}
+
+export function createStore(database: Database, settings: StoreSettings): Store {
+  const { limits } = settings;
   const read: Database['read'] = (work) => database.read(work);
   const transaction: Database['transaction'] = (work) => database.transaction(work);
   return {
     inAccount: async (accountId, work) => {
-      const attempt = () => transaction(async (db) => work(await openAccount(db, accountId)));
+      const attempt = () => transaction((db) => inAccount(db, accountId, settings, work));
       try {
         return await attempt();
       } catch (error) {
@@ -31,51 +43,100 @@ export function createStore(database: Database): Store {
     markSessionUsed: (accountId, sessionId, generation, now) =>
       read((db) => sessions.markSessionUsed(db, accountId, sessionId, generation, now)),
     findDeviceByToken: (accountId, tokenHash) => read((db) => devices.findDeviceByToken(db, accountId, tokenHash)),
-    findChallengeByToken: (accountId, tokenHash) =>
+    findChallengeByToken: (accountId, tokenHash, now) =>
       read(async (db) => {
         const challenge = await challenges.findChallengeByToken(db, accountId, tokenHash);
         if (challenge === undefined) return undefined;
-        return { challenge, deliveries: await deliveries.deliveriesOf(db, accountId, challenge.challengeId) };
+        const [sent, showing] = await Promise.all([
+          deliveries.deliveriesOf(db, accountId, challenge.challengeId),
+          streams.appDevices(db, accountId, limits, now),
+        ]);
+        return { challenge, around: { deliveries: sent, audience: appAudience(showing, challenge.deviceId) } };
       }),
+    appDevices: (accountId, now) => read((db) => streams.appDevices(db, accountId, limits, now)),
     devicesWithTrust: (accountId) => read((db) => devices.devicesWithTrust(db, accountId)),
+    markShown: (accountId, challengeId, now) => read((db) => deliveries.markShown(db, accountId, challengeId, now)),
+    deleteStream: (accountId, streamId) => read((db) => streams.deleteStream(db, accountId, streamId)),
     appendEvent: (event) => read((db) => events.insertEventOfKnown(db, event)),
     listEvents: (accountId, before, notBefore, count) =>
       read((db) => events.listEvents(db, accountId, before, notBefore, count)),
   };
 }
 
-async function openAccount(db: Db, accountId: string): Promise<AccountTransaction> {
-  return {
+/** Runs `work` under the account's lock, and tells the bus, with the commit, if an open stream has to hear of it. */
+async function inAccount<T>(
+  db: Db,
+  accountId: string,
+  { limits, replicaId }: StoreSettings,
+  work: (tx: AccountTransaction) => Promise<T>,
+): Promise<T> {
+  let heard = false;
+  const tell = (whether: boolean) => {
+    heard ||= whether;
+  };
+  const result = await work({
     account: await accounts.lockAccount(db, accountId),
     saveAccount: (account) => accounts.saveAccount(db, account),
 
+    challenge: (challengeId) => challenges.findChallenge(db, accountId, challengeId),
     challengeByToken: (tokenHash) => challenges.findChallengeByToken(db, accountId, tokenHash),
     challengeByRequest: (requestId, since) => challenges.findChallengeByRequest(db, accountId, requestId, since),
     challengeTimes: (since) => challenges.challengeTimes(db, accountId, since),
+    lastDenial: (network, since) => challenges.lastDenial(db, accountId, network, since),
+    challengesInApp: async (now) => {
+      const opened = new Date(now.getTime() - limits.challengeLifetimeMs);
+      return (await challenges.challengesInApp(db, accountId, opened)).reverse();
+    },
     insertChallenge: (challenge) => challenges.insertChallenge(db, challenge),
-    saveChallenge: (challenge) => challenges.saveChallenge(db, challenge),
-    closeChallenges: (now) => challenges.closeChallenges(db, accountId, now),
+    saveChallenge: (challenge) => {
+      tell(challenge.state !== 'PENDING' && appSends(challenge) > 0);
+      return challenges.saveChallenge(db, challenge);
+    },
+    closeChallenges: async (now) => {
+      const closed = await challenges.closeChallenges(db, accountId, now);
+      tell(closed.some((challenge) => appSends(challenge) > 0));
+    },
     deliveriesOf: (challengeId) => deliveries.deliveriesOf(db, accountId, challengeId),
+    markShown: (challengeId, now) => deliveries.markShown(db, accountId, challengeId, now),
 
     session: (sessionId) => sessions.lockSession(db, accountId, sessionId),
     sessionByRefreshFamily: (familyHash) => sessions.lockSessionByFamily(db, accountId, familyHash),
     insertSession: (session) => sessions.insertSession(db, session),
     saveSession: (session) => sessions.saveSession(db, session),
-    endSessions: (filter, cause, now) => sessions.endSessions(db, accountId, filter, cause, now),
+    endSessions: async (filter, cause, now) => {
+      const ended = await sessions.endSessions(db, accountId, filter, cause, now);
+      tell(ended > 0);
+      return ended;
+    },
 
     device: (deviceId) => devices.findDevice(db, accountId, deviceId),
     deviceByToken: (tokenHash) => devices.findDeviceByToken(db, accountId, tokenHash),
     devicesWithTrust: () => devices.devicesWithTrust(db, accountId),
+    appDevices: (now) => streams.appDevices(db, accountId, limits, now),
     insertDevice: (device) => devices.insertDevice(db, device),
     saveDevice: (device) => devices.saveDevice(db, device),
+    savePushRegistration: (deviceId, registration, now) =>
+      devices.savePushRegistration(db, accountId, deviceId, registration, now),
+    deletePushRegistrations: (deviceId) => devices.deletePushRegistrations(db, accountId, deviceId),
+
+    insertStream: (stream) => streams.insertStream(db, accountId, stream, replicaId),
+    deleteStream: (streamId) => {
+      tell(true);
+      return streams.deleteStream(db, accountId, streamId);
+    },
 
     appendEvent: (event) => events.insertEvent(db, event),
-    send: (delivery, now) => deliveries.insertDelivery(db, delivery, now),
+    send: (delivery, now) => {
+      tell(delivery.channel === 'APP');
+      return deliveries.insertDelivery(db, delivery, now);
+    },
     forgetPasswordGuess: (emailHash, guessId) => guesses.forgetPasswordGuess(db, emailHash, guessId),
 
     setPasswordHash: (passwordHash, now) => accounts.setPasswordHash(db, accountId, passwordHash, now),
     updateDirectoryAccount: (change, now) => accounts.updateDirectoryAccount(db, accountId, change, now),
-  };
+  });
+  if (heard) await sql`select pg_notify(${busChannel}, ${accountId})`.execute(db);
+  return result;
 }
 
 /** Creates accounts of the embedded directory. */

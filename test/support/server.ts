@@ -3,8 +3,10 @@
 
 import { createConnectTransport } from '@connectrpc/connect-node';
 import pg from 'pg';
+import { vi } from 'vitest';
 import { type AppClient, type AppClientOptions, createAppClient } from '../../clients/app/client.ts';
 import { createServiceClient, type ServiceClient } from '../../clients/service/client.ts';
+import { Channel } from '../../gen/countersign/v1/challenge_pb.ts';
 import { Platform } from '../../gen/countersign/v1/device_pb.ts';
 import type { Session } from '../../gen/countersign/v1/session_pb.ts';
 import { type App, type AppConfig, startApp } from '../../server/app.ts';
@@ -131,12 +133,20 @@ export async function startTestServer(env: Readonly<Record<string, string>> = {}
     createAccount,
     signInNewDevice: async (account, trustDevice = true) => {
       const client = appClient();
-      const before = mail.mails.filter(({ to }) => to === account.email).length;
       const { email, password } = account;
+      // A mail of before that is still on its way is not the one that is waited for.
+      await vi.waitFor(async () => {
+        const queued = `select from delivery where account_id = $1 and channel = 'EMAIL' and state = 'QUEUED'`;
+        if ((await pool.query(queued, [account.accountId])).rowCount) throw new Error('mails are on their way');
+      });
+      const before = mail.mails.filter(({ to }) => to === email).length;
       const { result } = await client.twoStepAuth.signIn({ email, password, device: iphone });
       if (result.case !== 'challengeGrant') throw new Error(`no challenge but ${result.case}`);
+      const { challengeToken, challenge } = result.value;
+      if (challenge?.defaultChannel !== Channel.EMAIL) {
+        await client.twoStepAuth.sendCode({ challengeToken, channel: Channel.EMAIL });
+      }
       const code = await mail.codeFor(email, before + 1);
-      const { challengeToken } = result.value;
       const { session } = await client.twoStepAuth.verifyCode({ challengeToken, code, trustDevice });
       if (session === undefined) throw new Error('no session');
       client.useSession(session);

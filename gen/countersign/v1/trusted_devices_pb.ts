@@ -2,18 +2,352 @@
 // @generated from file countersign/v1/trusted_devices.proto (package countersign.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../buf/validate/validate_pb.ts";
+import type { Challenge } from "./challenge_pb.ts";
+import { file_countersign_v1_challenge } from "./challenge_pb.ts";
 import type { TrustedDevice } from "./device_pb.ts";
 import { file_countersign_v1_device } from "./device_pb.ts";
-import type { Message } from "@bufbuild/protobuf";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file countersign/v1/trusted_devices.proto.
  */
 export const file_countersign_v1_trusted_devices: GenFile = /*@__PURE__*/
-  fileDesc("CiRjb3VudGVyc2lnbi92MS90cnVzdGVkX2RldmljZXMucHJvdG8SDmNvdW50ZXJzaWduLnYxIlUKGUxpc3RUcnVzdGVkRGV2aWNlc1JlcXVlc3QSGgoJcGFnZV9zaXplGAEgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIAEIm0KGkxpc3RUcnVzdGVkRGV2aWNlc1Jlc3BvbnNlEjYKD3RydXN0ZWRfZGV2aWNlcxgBIAMoCzIdLmNvdW50ZXJzaWduLnYxLlRydXN0ZWREZXZpY2USFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJMn0KDlRydXN0ZWREZXZpY2VzEmsKEkxpc3RUcnVzdGVkRGV2aWNlcxIpLmNvdW50ZXJzaWduLnYxLkxpc3RUcnVzdGVkRGV2aWNlc1JlcXVlc3QaKi5jb3VudGVyc2lnbi52MS5MaXN0VHJ1c3RlZERldmljZXNSZXNwb25zZWIGcHJvdG8z", [file_buf_validate_validate, file_countersign_v1_device]);
+  fileDesc("CiRjb3VudGVyc2lnbi92MS90cnVzdGVkX2RldmljZXMucHJvdG8SDmNvdW50ZXJzaWduLnYxIjkKGlJlbW92ZVRydXN0ZWREZXZpY2VSZXF1ZXN0EhsKCWRldmljZV9pZBgBIAEoCUIIukgFcgOwAQEiHQobUmVtb3ZlVHJ1c3RlZERldmljZVJlc3BvbnNlIq8BChBBcG5zUmVnaXN0cmF0aW9uEisKBXRva2VuGAEgASgJQhy6SBlyFzIVXlswLTlBLUZhLWZdezMyLDIwMH0kEiwKBXRvcGljGAIgASgJQh26SBpyGDIWXltBLVphLXowLTkuLV17MSwxNTV9JBJACgtlbnZpcm9ubWVudBgDIAEoDjIfLmNvdW50ZXJzaWduLnYxLkFwbnNFbnZpcm9ubWVudEIKukgHggEEEAEgACJECg9GY21SZWdpc3RyYXRpb24SMQoFdG9rZW4YASABKAlCIrpIH3IdMhteW0EtWmEtejAtOV86PS4tXXsxMCwxMDAwfSQihgEKEFB1c2hSZWdpc3RyYXRpb24SMAoEYXBucxgBIAEoCzIgLmNvdW50ZXJzaWduLnYxLkFwbnNSZWdpc3RyYXRpb25IABIuCgNmY20YAiABKAsyHy5jb3VudGVyc2lnbi52MS5GY21SZWdpc3RyYXRpb25IAEIQCgdzZXJ2aWNlEgW6SAIIASLMAQoTVXBkYXRlRGV2aWNlUmVxdWVzdBJMCgxkaXNwbGF5X25hbWUYASABKAlCMbpILnIsEAEYZDImXlteXHgwMC1ceDFmXHg3Zi1ceDlm4oCqLeKAruKBpi3igaldKiRIAIgBARJAChFwdXNoX3JlZ2lzdHJhdGlvbhgCIAEoCzIgLmNvdW50ZXJzaWduLnYxLlB1c2hSZWdpc3RyYXRpb25IAYgBAUIPCg1fZGlzcGxheV9uYW1lQhQKEl9wdXNoX3JlZ2lzdHJhdGlvbiJFChRVcGRhdGVEZXZpY2VSZXNwb25zZRItCgZkZXZpY2UYASABKAsyHS5jb3VudGVyc2lnbi52MS5UcnVzdGVkRGV2aWNlIhQKEldhdGNoRGV2aWNlUmVxdWVzdCJJCgtDb2RlQXJyaXZlZBIsCgljaGFsbGVuZ2UYASABKAsyGS5jb3VudGVyc2lnbi52MS5DaGFsbGVuZ2USDAoEY29kZRgCIAEoCSJBChFDaGFsbGVuZ2VSZXNvbHZlZBIsCgljaGFsbGVuZ2UYASABKAsyGS5jb3VudGVyc2lnbi52MS5DaGFsbGVuZ2UiGgoJU2lnbmVkT3V0Eg0KBWNhdXNlGAEgASgJIgsKCUtlZXBBbGl2ZSL2AQoTV2F0Y2hEZXZpY2VSZXNwb25zZRIzCgxjb2RlX2Fycml2ZWQYASABKAsyGy5jb3VudGVyc2lnbi52MS5Db2RlQXJyaXZlZEgAEj8KEmNoYWxsZW5nZV9yZXNvbHZlZBgCIAEoCzIhLmNvdW50ZXJzaWduLnYxLkNoYWxsZW5nZVJlc29sdmVkSAASLwoKc2lnbmVkX291dBgDIAEoCzIZLmNvdW50ZXJzaWduLnYxLlNpZ25lZE91dEgAEi8KCmtlZXBfYWxpdmUYBCABKAsyGS5jb3VudGVyc2lnbi52MS5LZWVwQWxpdmVIAEIHCgVldmVudCJVChlMaXN0VHJ1c3RlZERldmljZXNSZXF1ZXN0EhoKCXBhZ2Vfc2l6ZRgBIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiABCJtChpMaXN0VHJ1c3RlZERldmljZXNSZXNwb25zZRI2Cg90cnVzdGVkX2RldmljZXMYASADKAsyHS5jb3VudGVyc2lnbi52MS5UcnVzdGVkRGV2aWNlEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSpyCg9BcG5zRW52aXJvbm1lbnQSIAocQVBOU19FTlZJUk9OTUVOVF9VTlNQRUNJRklFRBAAEh8KG0FQTlNfRU5WSVJPTk1FTlRfUFJPRFVDVElPThABEhwKGEFQTlNfRU5WSVJPTk1FTlRfU0FOREJPWBACMqIDCg5UcnVzdGVkRGV2aWNlcxJrChJMaXN0VHJ1c3RlZERldmljZXMSKS5jb3VudGVyc2lnbi52MS5MaXN0VHJ1c3RlZERldmljZXNSZXF1ZXN0GiouY291bnRlcnNpZ24udjEuTGlzdFRydXN0ZWREZXZpY2VzUmVzcG9uc2USbgoTUmVtb3ZlVHJ1c3RlZERldmljZRIqLmNvdW50ZXJzaWduLnYxLlJlbW92ZVRydXN0ZWREZXZpY2VSZXF1ZXN0GisuY291bnRlcnNpZ24udjEuUmVtb3ZlVHJ1c3RlZERldmljZVJlc3BvbnNlElkKDFVwZGF0ZURldmljZRIjLmNvdW50ZXJzaWduLnYxLlVwZGF0ZURldmljZVJlcXVlc3QaJC5jb3VudGVyc2lnbi52MS5VcGRhdGVEZXZpY2VSZXNwb25zZRJYCgtXYXRjaERldmljZRIiLmNvdW50ZXJzaWduLnYxLldhdGNoRGV2aWNlUmVxdWVzdBojLmNvdW50ZXJzaWduLnYxLldhdGNoRGV2aWNlUmVzcG9uc2UwAWIGcHJvdG8z", [file_buf_validate_validate, file_countersign_v1_challenge, file_countersign_v1_device]);
+
+/**
+ * The request of RemoveTrustedDevice.
+ *
+ * @generated from message countersign.v1.RemoveTrustedDeviceRequest
+ */
+export type RemoveTrustedDeviceRequest = Message<"countersign.v1.RemoveTrustedDeviceRequest"> & {
+  /**
+   * The device's id, as it was listed.
+   *
+   * @generated from field: string device_id = 1;
+   */
+  deviceId: string;
+};
+
+/**
+ * Describes the message countersign.v1.RemoveTrustedDeviceRequest.
+ * Use `create(RemoveTrustedDeviceRequestSchema)` to create a new message.
+ */
+export const RemoveTrustedDeviceRequestSchema: GenMessage<RemoveTrustedDeviceRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_v1_trusted_devices, 0);
+
+/**
+ * The answer of RemoveTrustedDevice.
+ *
+ * @generated from message countersign.v1.RemoveTrustedDeviceResponse
+ */
+export type RemoveTrustedDeviceResponse = Message<"countersign.v1.RemoveTrustedDeviceResponse"> & {
+};
+
+/**
+ * Describes the message countersign.v1.RemoveTrustedDeviceResponse.
+ * Use `create(RemoveTrustedDeviceResponseSchema)` to create a new message.
+ */
+export const RemoveTrustedDeviceResponseSchema: GenMessage<RemoveTrustedDeviceResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_v1_trusted_devices, 1);
+
+/**
+ * A device token of the Apple Push Notification service.
+ *
+ * @generated from message countersign.v1.ApnsRegistration
+ */
+export type ApnsRegistration = Message<"countersign.v1.ApnsRegistration"> & {
+  /**
+   * The token in hexadecimal, 32 to 200 digits.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+
+  /**
+   * The app's bundle id, to which notifications are addressed.
+   *
+   * @generated from field: string topic = 2;
+   */
+  topic: string;
+
+  /**
+   * The service that gave the token. Required.
+   *
+   * @generated from field: countersign.v1.ApnsEnvironment environment = 3;
+   */
+  environment: ApnsEnvironment;
+};
+
+/**
+ * Describes the message countersign.v1.ApnsRegistration.
+ * Use `create(ApnsRegistrationSchema)` to create a new message.
+ */
+export const ApnsRegistrationSchema: GenMessage<ApnsRegistration> = /*@__PURE__*/
+  messageDesc(file_countersign_v1_trusted_devices, 2);
+
+/**
+ * A registration token of Firebase Cloud Messaging.
+ *
+ * @generated from message countersign.v1.FcmRegistration
+ */
+export type FcmRegistration = Message<"countersign.v1.FcmRegistration"> & {
+  /**
+   * The token, 10 to 1,000 characters.
+   *
+   * @generated from field: string token = 1;
+   */
+  token: string;
+};
+
+/**
+ * Describes the message countersign.v1.FcmRegistration.
+ * Use `create(FcmRegistrationSchema)` to create a new message.
+ */
+export const FcmRegistrationSchema: GenMessage<FcmRegistration> = /*@__PURE__*/
+  messageDesc(file_countersign_v1_trusted_devices, 3);
+
+/**
+ * Where push notifications for a device go. A token has one owner: registered by another account, it leaves the first.
+ *
+ * @generated from message countersign.v1.PushRegistration
+ */
+export type PushRegistration = Message<"countersign.v1.PushRegistration"> & {
+  /**
+   * The service. One is required.
+   *
+   * @generated from oneof countersign.v1.PushRegistration.service
+   */
+  service: {
+    /**
+     * Apple's.
+     *
+     * @generated from field: countersign.v1.ApnsRegistration apns = 1;
+     */
+    value: ApnsRegistration;
+    case: "apns";
+  } | {
+    /**
+     * Google's.
+     *
+     * @generated from field: countersign.v1.FcmRegistration fcm = 2;
+     */
+    value: FcmRegistration;
+    case: "fcm";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message countersign.v1.PushRegistration.
+ * Use `create(PushRegistrationSchema)` to create a new message.
+ */
+export const PushRegistrationSchema: GenMessage<PushRegistration> = /*@__PURE__*/
+  messageDesc(file_countersign_v1_trusted_devices, 4);
+
+/**
+ * The request of UpdateDevice.
+ *
+ * @generated from message countersign.v1.UpdateDeviceRequest
+ */
+export type UpdateDeviceRequest = Message<"countersign.v1.UpdateDeviceRequest"> & {
+  /**
+   * The new name, 1 to 100 characters. Unset: stays.
+   *
+   * @generated from field: optional string display_name = 1;
+   */
+  displayName?: string | undefined;
+
+  /**
+   * Where push notifications go from now on. Unset: stays.
+   *
+   * @generated from field: optional countersign.v1.PushRegistration push_registration = 2;
+   */
+  pushRegistration?: PushRegistration | undefined;
+};
+
+/**
+ * Describes the message countersign.v1.UpdateDeviceRequest.
+ * Use `create(UpdateDeviceRequestSchema)` to create a new message.
+ */
+export const UpdateDeviceRequestSchema: GenMessage<UpdateDeviceRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_v1_trusted_devices, 5);
+
+/**
+ * The answer of UpdateDevice.
+ *
+ * @generated from message countersign.v1.UpdateDeviceResponse
+ */
+export type UpdateDeviceResponse = Message<"countersign.v1.UpdateDeviceResponse"> & {
+  /**
+   * The device as it is now; `trust_time` is unset on one that is not trusted.
+   *
+   * @generated from field: countersign.v1.TrustedDevice device = 1;
+   */
+  device?: TrustedDevice | undefined;
+};
+
+/**
+ * Describes the message countersign.v1.UpdateDeviceResponse.
+ * Use `create(UpdateDeviceResponseSchema)` to create a new message.
+ */
+export const UpdateDeviceResponseSchema: GenMessage<UpdateDeviceResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_v1_trusted_devices, 6);
+
+/**
+ * The request of WatchDevice.
+ *
+ * @generated from message countersign.v1.WatchDeviceRequest
+ */
+export type WatchDeviceRequest = Message<"countersign.v1.WatchDeviceRequest"> & {
+};
+
+/**
+ * Describes the message countersign.v1.WatchDeviceRequest.
+ * Use `create(WatchDeviceRequestSchema)` to create a new message.
+ */
+export const WatchDeviceRequestSchema: GenMessage<WatchDeviceRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_v1_trusted_devices, 7);
+
+/**
+ * A code to show has arrived, or was sent again.
+ *
+ * @generated from message countersign.v1.CodeArrived
+ */
+export type CodeArrived = Message<"countersign.v1.CodeArrived"> & {
+  /**
+   * The challenge, with who asks.
+   *
+   * @generated from field: countersign.v1.Challenge challenge = 1;
+   */
+  challenge?: Challenge | undefined;
+
+  /**
+   * The code, digits only.
+   *
+   * @generated from field: string code = 2;
+   */
+  code: string;
+};
+
+/**
+ * Describes the message countersign.v1.CodeArrived.
+ * Use `create(CodeArrivedSchema)` to create a new message.
+ */
+export const CodeArrivedSchema: GenMessage<CodeArrived> = /*@__PURE__*/
+  messageDesc(file_countersign_v1_trusted_devices, 8);
+
+/**
+ * A challenge whose code this device may show is over: stop showing it.
+ *
+ * @generated from message countersign.v1.ChallengeResolved
+ */
+export type ChallengeResolved = Message<"countersign.v1.ChallengeResolved"> & {
+  /**
+   * The challenge as it is now.
+   *
+   * @generated from field: countersign.v1.Challenge challenge = 1;
+   */
+  challenge?: Challenge | undefined;
+};
+
+/**
+ * Describes the message countersign.v1.ChallengeResolved.
+ * Use `create(ChallengeResolvedSchema)` to create a new message.
+ */
+export const ChallengeResolvedSchema: GenMessage<ChallengeResolved> = /*@__PURE__*/
+  messageDesc(file_countersign_v1_trusted_devices, 9);
+
+/**
+ * The session of this device has ended. The stream ends after it.
+ *
+ * @generated from message countersign.v1.SignedOut
+ */
+export type SignedOut = Message<"countersign.v1.SignedOut"> & {
+  /**
+   * Why, as in the metadata of `SESSION_INVALID`: `DEVICE_REMOVED`, `SIGNED_OUT`, `PASSWORD_CHANGED`, `REVOKED`,
+   * `REPLACED`, `TOKEN_REUSED` or `EXPIRED`.
+   *
+   * @generated from field: string cause = 1;
+   */
+  cause: string;
+};
+
+/**
+ * Describes the message countersign.v1.SignedOut.
+ * Use `create(SignedOutSchema)` to create a new message.
+ */
+export const SignedOutSchema: GenMessage<SignedOut> = /*@__PURE__*/
+  messageDesc(file_countersign_v1_trusted_devices, 10);
+
+/**
+ * Nothing has happened; the stream lives.
+ *
+ * @generated from message countersign.v1.KeepAlive
+ */
+export type KeepAlive = Message<"countersign.v1.KeepAlive"> & {
+};
+
+/**
+ * Describes the message countersign.v1.KeepAlive.
+ * Use `create(KeepAliveSchema)` to create a new message.
+ */
+export const KeepAliveSchema: GenMessage<KeepAlive> = /*@__PURE__*/
+  messageDesc(file_countersign_v1_trusted_devices, 11);
+
+/**
+ * One event of the stream.
+ *
+ * @generated from message countersign.v1.WatchDeviceResponse
+ */
+export type WatchDeviceResponse = Message<"countersign.v1.WatchDeviceResponse"> & {
+  /**
+   * What happened.
+   *
+   * @generated from oneof countersign.v1.WatchDeviceResponse.event
+   */
+  event: {
+    /**
+     * A code to show.
+     *
+     * @generated from field: countersign.v1.CodeArrived code_arrived = 1;
+     */
+    value: CodeArrived;
+    case: "codeArrived";
+  } | {
+    /**
+     * A challenge is over.
+     *
+     * @generated from field: countersign.v1.ChallengeResolved challenge_resolved = 2;
+     */
+    value: ChallengeResolved;
+    case: "challengeResolved";
+  } | {
+    /**
+     * The session is over.
+     *
+     * @generated from field: countersign.v1.SignedOut signed_out = 3;
+     */
+    value: SignedOut;
+    case: "signedOut";
+  } | {
+    /**
+     * Every 20 s.
+     *
+     * @generated from field: countersign.v1.KeepAlive keep_alive = 4;
+     */
+    value: KeepAlive;
+    case: "keepAlive";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message countersign.v1.WatchDeviceResponse.
+ * Use `create(WatchDeviceResponseSchema)` to create a new message.
+ */
+export const WatchDeviceResponseSchema: GenMessage<WatchDeviceResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_v1_trusted_devices, 12);
 
 /**
  * The request of ListTrustedDevices.
@@ -41,7 +375,7 @@ export type ListTrustedDevicesRequest = Message<"countersign.v1.ListTrustedDevic
  * Use `create(ListTrustedDevicesRequestSchema)` to create a new message.
  */
 export const ListTrustedDevicesRequestSchema: GenMessage<ListTrustedDevicesRequest> = /*@__PURE__*/
-  messageDesc(file_countersign_v1_trusted_devices, 0);
+  messageDesc(file_countersign_v1_trusted_devices, 13);
 
 /**
  * The answer of ListTrustedDevices.
@@ -69,7 +403,48 @@ export type ListTrustedDevicesResponse = Message<"countersign.v1.ListTrustedDevi
  * Use `create(ListTrustedDevicesResponseSchema)` to create a new message.
  */
 export const ListTrustedDevicesResponseSchema: GenMessage<ListTrustedDevicesResponse> = /*@__PURE__*/
-  messageDesc(file_countersign_v1_trusted_devices, 1);
+  messageDesc(file_countersign_v1_trusted_devices, 14);
+
+/**
+ * Which of Apple's push services a token is for.
+ *
+ * @generated from enum countersign.v1.ApnsEnvironment
+ */
+export const ApnsEnvironment = {
+  /**
+   * Not given. Refused with `REQUEST_INVALID`.
+   *
+   * @generated from enum value: APNS_ENVIRONMENT_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * api.push.apple.com.
+   *
+   * @generated from enum value: APNS_ENVIRONMENT_PRODUCTION = 1;
+   */
+  PRODUCTION: 1,
+
+  /**
+   * api.sandbox.push.apple.com, for builds of developers.
+   *
+   * @generated from enum value: APNS_ENVIRONMENT_SANDBOX = 2;
+   */
+  SANDBOX: 2,
+} as const;
+
+/**
+ * Which of Apple's push services a token is for.
+ *
+ * @generated from enum countersign.v1.ApnsEnvironment
+ */
+export type ApnsEnvironment = (typeof ApnsEnvironment)[keyof typeof ApnsEnvironment] | UnknownEnum;
+
+/**
+ * Describes the enum countersign.v1.ApnsEnvironment.
+ */
+export const ApnsEnvironmentSchema: GenEnum<ApnsEnvironment> = /*@__PURE__*/
+  enumDesc(file_countersign_v1_trusted_devices, 0);
 
 /**
  * The devices that skip the code. Every call needs `authorization: Bearer <access token>` and may be refused as
@@ -89,6 +464,46 @@ export const TrustedDevices: GenService<{
     methodKind: "unary";
     input: typeof ListTrustedDevicesRequestSchema;
     output: typeof ListTrustedDevicesResponseSchema;
+  },
+  /**
+   * Removes a trusted device: its trust, its session, its refresh token and its push registration end at once,
+   * everywhere; its open streams are told and closed; its next sign-in needs a code. Repeating it changes nothing.
+   * Needs a verified session (from a trusted device or through a code).
+   *
+   * Errors: `DEVICE_UNKNOWN`, also for another account's; `DEVICE_NOT_TRUSTED`.
+   *
+   * @generated from rpc countersign.v1.TrustedDevices.RemoveTrustedDevice
+   */
+  removeTrustedDevice: {
+    methodKind: "unary";
+    input: typeof RemoveTrustedDeviceRequestSchema;
+    output: typeof RemoveTrustedDeviceResponseSchema;
+  },
+  /**
+   * Changes the device that calls; what is unset stays. Needs a session.
+   *
+   * @generated from rpc countersign.v1.TrustedDevices.UpdateDevice
+   */
+  updateDevice: {
+    methodKind: "unary";
+    input: typeof UpdateDeviceRequestSchema;
+    output: typeof UpdateDeviceResponseSchema;
+  },
+  /**
+   * Streams what an open app has to know: codes to show (to a trusted device only), challenges that were settled, and
+   * the end of its session. What is pending is sent at opening. The stream outlives its access token, not its session;
+   * a `keep_alive` comes every 20 s, so one that was silent for longer is broken: open another. A device may have 2 open;
+   * a third displaces the oldest. Needs a session.
+   *
+   * Errors, at opening or later: `SESSION_INVALID`; `RATE_LIMITED` for the stream that was displaced, for one that does
+   * not read, and where the account has more than 50. `UNAVAILABLE` when the server stops: open another.
+   *
+   * @generated from rpc countersign.v1.TrustedDevices.WatchDevice
+   */
+  watchDevice: {
+    methodKind: "server_streaming";
+    input: typeof WatchDeviceRequestSchema;
+    output: typeof WatchDeviceResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_countersign_v1_trusted_devices, 0);

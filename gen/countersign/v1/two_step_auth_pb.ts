@@ -5,6 +5,8 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../buf/validate/validate_pb.ts";
+import type { AdviceNote } from "./advice_pb.ts";
+import { file_countersign_v1_advice } from "./advice_pb.ts";
 import type { Challenge, ChallengeGrant, Channel, ChannelOption } from "./challenge_pb.ts";
 import { file_countersign_v1_challenge } from "./challenge_pb.ts";
 import type { Device } from "./device_pb.ts";
@@ -17,7 +19,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file countersign/v1/two_step_auth.proto.
  */
 export const file_countersign_v1_two_step_auth: GenFile = /*@__PURE__*/
-  fileDesc("CiJjb3VudGVyc2lnbi92MS90d29fc3RlcF9hdXRoLnByb3RvEg5jb3VudGVyc2lnbi52MSK5AQoNU2lnbkluUmVxdWVzdBIZCgVlbWFpbBgBIAEoCUIKukgHcgUQARj+ARIcCghwYXNzd29yZBgCIAEoCUIKukgHcgUQASiACBIuCgZkZXZpY2UYAyABKAsyFi5jb3VudGVyc2lnbi52MS5EZXZpY2VCBrpIA8gBARIeCgxkZXZpY2VfdG9rZW4YBCABKAlCCLpIBXIDGIAEEh8KCnJlcXVlc3RfaWQYBSABKAlCC7pICNgBAXIDsAEBIoEBCg5TaWduSW5SZXNwb25zZRIqCgdzZXNzaW9uGAEgASgLMhcuY291bnRlcnNpZ24udjEuU2Vzc2lvbkgAEjkKD2NoYWxsZW5nZV9ncmFudBgCIAEoCzIeLmNvdW50ZXJzaWduLnYxLkNoYWxsZW5nZUdyYW50SABCCAoGcmVzdWx0ImwKD1NlbmRDb2RlUmVxdWVzdBIjCg9jaGFsbGVuZ2VfdG9rZW4YASABKAlCCrpIB3IFEAEYgAQSNAoHY2hhbm5lbBgCIAEoDjIXLmNvdW50ZXJzaWduLnYxLkNoYW5uZWxCCrpIB4IBBBABIAAiQAoQU2VuZENvZGVSZXNwb25zZRIsCgljaGFsbGVuZ2UYASABKAsyGS5jb3VudGVyc2lnbi52MS5DaGFsbGVuZ2UihwEKEVZlcmlmeUNvZGVSZXF1ZXN0EiMKD2NoYWxsZW5nZV90b2tlbhgBIAEoCUIKukgHcgUQARiABBIhCgRjb2RlGAIgASgJQhO6SBByDjIMXlswLTldezEsOX0kEhkKDHRydXN0X2RldmljZRgDIAEoCEgAiAEBQg8KDV90cnVzdF9kZXZpY2UiPgoSVmVyaWZ5Q29kZVJlc3BvbnNlEigKB3Nlc3Npb24YASABKAsyFy5jb3VudGVyc2lnbi52MS5TZXNzaW9uIjoKE0dldENoYWxsZW5nZVJlcXVlc3QSIwoPY2hhbGxlbmdlX3Rva2VuGAEgASgJQgq6SAdyBRABGIAEIkQKFEdldENoYWxsZW5nZVJlc3BvbnNlEiwKCWNoYWxsZW5nZRgBIAEoCzIZLmNvdW50ZXJzaWduLnYxLkNoYWxsZW5nZSI6ChVSZWZyZXNoU2Vzc2lvblJlcXVlc3QSIQoNcmVmcmVzaF90b2tlbhgBIAEoCUIKukgHcgUQARiABCJCChZSZWZyZXNoU2Vzc2lvblJlc3BvbnNlEigKB3Nlc3Npb24YASABKAsyFy5jb3VudGVyc2lnbi52MS5TZXNzaW9uIiQKDlNpZ25PdXRSZXF1ZXN0EhIKCmV2ZXJ5d2hlcmUYASABKAgiEQoPU2lnbk91dFJlc3BvbnNlIhQKEkdldFNldHRpbmdzUmVxdWVzdCK0AQoTR2V0U2V0dGluZ3NSZXNwb25zZRIYChB0d29fc3RlcF9lbmFibGVkGAEgASgIEjAKD2RlZmF1bHRfY2hhbm5lbBgCIAEoDjIXLmNvdW50ZXJzaWduLnYxLkNoYW5uZWwSLwoIY2hhbm5lbHMYAyADKAsyHS5jb3VudGVyc2lnbi52MS5DaGFubmVsT3B0aW9uEiAKGHBhc3N3b3JkX2NoYW5nZV9yZXF1aXJlZBgEIAEoCCKpAQoIU2V0dGluZ3MSGAoQdHdvX3N0ZXBfZW5hYmxlZBgBIAEoCBIwCg9kZWZhdWx0X2NoYW5uZWwYAiABKA4yFy5jb3VudGVyc2lnbi52MS5DaGFubmVsEi8KCGNoYW5uZWxzGAMgAygLMh0uY291bnRlcnNpZ24udjEuQ2hhbm5lbE9wdGlvbhIgChhwYXNzd29yZF9jaGFuZ2VfcmVxdWlyZWQYBCABKAgikQEKFVVwZGF0ZVNldHRpbmdzUmVxdWVzdBIdChB0d29fc3RlcF9lbmFibGVkGAEgASgISACIAQESIQoPY2hhbGxlbmdlX3Rva2VuGAIgASgJQgi6SAVyAxiABBIhCgRjb2RlGAMgASgJQhO6SBByDjIMXlswLTldezAsOX0kQhMKEV90d29fc3RlcF9lbmFibGVkIosBChZVcGRhdGVTZXR0aW5nc1Jlc3BvbnNlEiwKCHNldHRpbmdzGAEgASgLMhguY291bnRlcnNpZ24udjEuU2V0dGluZ3NIABI5Cg9jaGFsbGVuZ2VfZ3JhbnQYAiABKAsyHi5jb3VudGVyc2lnbi52MS5DaGFsbGVuZ2VHcmFudEgAQggKBnJlc3VsdDK7BQoLVHdvU3RlcEF1dGgSRwoGU2lnbkluEh0uY291bnRlcnNpZ24udjEuU2lnbkluUmVxdWVzdBoeLmNvdW50ZXJzaWduLnYxLlNpZ25JblJlc3BvbnNlEk0KCFNlbmRDb2RlEh8uY291bnRlcnNpZ24udjEuU2VuZENvZGVSZXF1ZXN0GiAuY291bnRlcnNpZ24udjEuU2VuZENvZGVSZXNwb25zZRJTCgpWZXJpZnlDb2RlEiEuY291bnRlcnNpZ24udjEuVmVyaWZ5Q29kZVJlcXVlc3QaIi5jb3VudGVyc2lnbi52MS5WZXJpZnlDb2RlUmVzcG9uc2USWQoMR2V0Q2hhbGxlbmdlEiMuY291bnRlcnNpZ24udjEuR2V0Q2hhbGxlbmdlUmVxdWVzdBokLmNvdW50ZXJzaWduLnYxLkdldENoYWxsZW5nZVJlc3BvbnNlEl8KDlJlZnJlc2hTZXNzaW9uEiUuY291bnRlcnNpZ24udjEuUmVmcmVzaFNlc3Npb25SZXF1ZXN0GiYuY291bnRlcnNpZ24udjEuUmVmcmVzaFNlc3Npb25SZXNwb25zZRJKCgdTaWduT3V0Eh4uY291bnRlcnNpZ24udjEuU2lnbk91dFJlcXVlc3QaHy5jb3VudGVyc2lnbi52MS5TaWduT3V0UmVzcG9uc2USVgoLR2V0U2V0dGluZ3MSIi5jb3VudGVyc2lnbi52MS5HZXRTZXR0aW5nc1JlcXVlc3QaIy5jb3VudGVyc2lnbi52MS5HZXRTZXR0aW5nc1Jlc3BvbnNlEl8KDlVwZGF0ZVNldHRpbmdzEiUuY291bnRlcnNpZ24udjEuVXBkYXRlU2V0dGluZ3NSZXF1ZXN0GiYuY291bnRlcnNpZ24udjEuVXBkYXRlU2V0dGluZ3NSZXNwb25zZWIGcHJvdG8z", [file_buf_validate_validate, file_countersign_v1_challenge, file_countersign_v1_device, file_countersign_v1_session]);
+  fileDesc("CiJjb3VudGVyc2lnbi92MS90d29fc3RlcF9hdXRoLnByb3RvEg5jb3VudGVyc2lnbi52MSK5AQoNU2lnbkluUmVxdWVzdBIZCgVlbWFpbBgBIAEoCUIKukgHcgUQARj+ARIcCghwYXNzd29yZBgCIAEoCUIKukgHcgUQASiACBIuCgZkZXZpY2UYAyABKAsyFi5jb3VudGVyc2lnbi52MS5EZXZpY2VCBrpIA8gBARIeCgxkZXZpY2VfdG9rZW4YBCABKAlCCLpIBXIDGIAEEh8KCnJlcXVlc3RfaWQYBSABKAlCC7pICNgBAXIDsAEBIoEBCg5TaWduSW5SZXNwb25zZRIqCgdzZXNzaW9uGAEgASgLMhcuY291bnRlcnNpZ24udjEuU2Vzc2lvbkgAEjkKD2NoYWxsZW5nZV9ncmFudBgCIAEoCzIeLmNvdW50ZXJzaWduLnYxLkNoYWxsZW5nZUdyYW50SABCCAoGcmVzdWx0ImwKD1NlbmRDb2RlUmVxdWVzdBIjCg9jaGFsbGVuZ2VfdG9rZW4YASABKAlCCrpIB3IFEAEYgAQSNAoHY2hhbm5lbBgCIAEoDjIXLmNvdW50ZXJzaWduLnYxLkNoYW5uZWxCCrpIB4IBBBABIAAiQAoQU2VuZENvZGVSZXNwb25zZRIsCgljaGFsbGVuZ2UYASABKAsyGS5jb3VudGVyc2lnbi52MS5DaGFsbGVuZ2UihwEKEVZlcmlmeUNvZGVSZXF1ZXN0EiMKD2NoYWxsZW5nZV90b2tlbhgBIAEoCUIKukgHcgUQARiABBIhCgRjb2RlGAIgASgJQhO6SBByDjIMXlswLTldezEsOX0kEhkKDHRydXN0X2RldmljZRgDIAEoCEgAiAEBQg8KDV90cnVzdF9kZXZpY2UiPgoSVmVyaWZ5Q29kZVJlc3BvbnNlEigKB3Nlc3Npb24YASABKAsyFy5jb3VudGVyc2lnbi52MS5TZXNzaW9uIjoKE0dldENoYWxsZW5nZVJlcXVlc3QSIwoPY2hhbGxlbmdlX3Rva2VuGAEgASgJQgq6SAdyBRABGIAEIkQKFEdldENoYWxsZW5nZVJlc3BvbnNlEiwKCWNoYWxsZW5nZRgBIAEoCzIZLmNvdW50ZXJzaWduLnYxLkNoYWxsZW5nZSIZChdMaXN0UGVuZGluZ0NvZGVzUmVxdWVzdCJJCgtQZW5kaW5nQ29kZRIsCgljaGFsbGVuZ2UYASABKAsyGS5jb3VudGVyc2lnbi52MS5DaGFsbGVuZ2USDAoEY29kZRgCIAEoCSJOChhMaXN0UGVuZGluZ0NvZGVzUmVzcG9uc2USMgoNcGVuZGluZ19jb2RlcxgBIAMoCzIbLmNvdW50ZXJzaWduLnYxLlBlbmRpbmdDb2RlIjYKFERlbnlDaGFsbGVuZ2VSZXF1ZXN0Eh4KDGNoYWxsZW5nZV9pZBgBIAEoCUIIukgFcgOwAQEiQwoVRGVueUNoYWxsZW5nZVJlc3BvbnNlEioKBmFkdmljZRgBIAMoCzIaLmNvdW50ZXJzaWduLnYxLkFkdmljZU5vdGUiOgoVUmVmcmVzaFNlc3Npb25SZXF1ZXN0EiEKDXJlZnJlc2hfdG9rZW4YASABKAlCCrpIB3IFEAEYgAQiQgoWUmVmcmVzaFNlc3Npb25SZXNwb25zZRIoCgdzZXNzaW9uGAEgASgLMhcuY291bnRlcnNpZ24udjEuU2Vzc2lvbiIkCg5TaWduT3V0UmVxdWVzdBISCgpldmVyeXdoZXJlGAEgASgIIhEKD1NpZ25PdXRSZXNwb25zZSIUChJHZXRTZXR0aW5nc1JlcXVlc3QitAEKE0dldFNldHRpbmdzUmVzcG9uc2USGAoQdHdvX3N0ZXBfZW5hYmxlZBgBIAEoCBIwCg9kZWZhdWx0X2NoYW5uZWwYAiABKA4yFy5jb3VudGVyc2lnbi52MS5DaGFubmVsEi8KCGNoYW5uZWxzGAMgAygLMh0uY291bnRlcnNpZ24udjEuQ2hhbm5lbE9wdGlvbhIgChhwYXNzd29yZF9jaGFuZ2VfcmVxdWlyZWQYBCABKAgiqQEKCFNldHRpbmdzEhgKEHR3b19zdGVwX2VuYWJsZWQYASABKAgSMAoPZGVmYXVsdF9jaGFubmVsGAIgASgOMhcuY291bnRlcnNpZ24udjEuQ2hhbm5lbBIvCghjaGFubmVscxgDIAMoCzIdLmNvdW50ZXJzaWduLnYxLkNoYW5uZWxPcHRpb24SIAoYcGFzc3dvcmRfY2hhbmdlX3JlcXVpcmVkGAQgASgIIpEBChVVcGRhdGVTZXR0aW5nc1JlcXVlc3QSHQoQdHdvX3N0ZXBfZW5hYmxlZBgBIAEoCEgAiAEBEiEKD2NoYWxsZW5nZV90b2tlbhgCIAEoCUIIukgFcgMYgAQSIQoEY29kZRgDIAEoCUITukgQcg4yDF5bMC05XXswLDl9JEITChFfdHdvX3N0ZXBfZW5hYmxlZCKLAQoWVXBkYXRlU2V0dGluZ3NSZXNwb25zZRIsCghzZXR0aW5ncxgBIAEoCzIYLmNvdW50ZXJzaWduLnYxLlNldHRpbmdzSAASOQoPY2hhbGxlbmdlX2dyYW50GAIgASgLMh4uY291bnRlcnNpZ24udjEuQ2hhbGxlbmdlR3JhbnRIAEIICgZyZXN1bHQygAcKC1R3b1N0ZXBBdXRoEkcKBlNpZ25JbhIdLmNvdW50ZXJzaWduLnYxLlNpZ25JblJlcXVlc3QaHi5jb3VudGVyc2lnbi52MS5TaWduSW5SZXNwb25zZRJNCghTZW5kQ29kZRIfLmNvdW50ZXJzaWduLnYxLlNlbmRDb2RlUmVxdWVzdBogLmNvdW50ZXJzaWduLnYxLlNlbmRDb2RlUmVzcG9uc2USUwoKVmVyaWZ5Q29kZRIhLmNvdW50ZXJzaWduLnYxLlZlcmlmeUNvZGVSZXF1ZXN0GiIuY291bnRlcnNpZ24udjEuVmVyaWZ5Q29kZVJlc3BvbnNlElkKDEdldENoYWxsZW5nZRIjLmNvdW50ZXJzaWduLnYxLkdldENoYWxsZW5nZVJlcXVlc3QaJC5jb3VudGVyc2lnbi52MS5HZXRDaGFsbGVuZ2VSZXNwb25zZRJlChBMaXN0UGVuZGluZ0NvZGVzEicuY291bnRlcnNpZ24udjEuTGlzdFBlbmRpbmdDb2Rlc1JlcXVlc3QaKC5jb3VudGVyc2lnbi52MS5MaXN0UGVuZGluZ0NvZGVzUmVzcG9uc2USXAoNRGVueUNoYWxsZW5nZRIkLmNvdW50ZXJzaWduLnYxLkRlbnlDaGFsbGVuZ2VSZXF1ZXN0GiUuY291bnRlcnNpZ24udjEuRGVueUNoYWxsZW5nZVJlc3BvbnNlEl8KDlJlZnJlc2hTZXNzaW9uEiUuY291bnRlcnNpZ24udjEuUmVmcmVzaFNlc3Npb25SZXF1ZXN0GiYuY291bnRlcnNpZ24udjEuUmVmcmVzaFNlc3Npb25SZXNwb25zZRJKCgdTaWduT3V0Eh4uY291bnRlcnNpZ24udjEuU2lnbk91dFJlcXVlc3QaHy5jb3VudGVyc2lnbi52MS5TaWduT3V0UmVzcG9uc2USVgoLR2V0U2V0dGluZ3MSIi5jb3VudGVyc2lnbi52MS5HZXRTZXR0aW5nc1JlcXVlc3QaIy5jb3VudGVyc2lnbi52MS5HZXRTZXR0aW5nc1Jlc3BvbnNlEl8KDlVwZGF0ZVNldHRpbmdzEiUuY291bnRlcnNpZ24udjEuVXBkYXRlU2V0dGluZ3NSZXF1ZXN0GiYuY291bnRlcnNpZ24udjEuVXBkYXRlU2V0dGluZ3NSZXNwb25zZWIGcHJvdG8z", [file_buf_validate_validate, file_countersign_v1_advice, file_countersign_v1_challenge, file_countersign_v1_device, file_countersign_v1_session]);
 
 /**
  * The request of SignIn.
@@ -256,6 +258,112 @@ export const GetChallengeResponseSchema: GenMessage<GetChallengeResponse> = /*@_
   messageDesc(file_countersign_v1_two_step_auth, 7);
 
 /**
+ * The request of ListPendingCodes.
+ *
+ * @generated from message countersign.v1.ListPendingCodesRequest
+ */
+export type ListPendingCodesRequest = Message<"countersign.v1.ListPendingCodesRequest"> & {
+};
+
+/**
+ * Describes the message countersign.v1.ListPendingCodesRequest.
+ * Use `create(ListPendingCodesRequestSchema)` to create a new message.
+ */
+export const ListPendingCodesRequestSchema: GenMessage<ListPendingCodesRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_v1_two_step_auth, 8);
+
+/**
+ * A code to show, and what it is for.
+ *
+ * @generated from message countersign.v1.PendingCode
+ */
+export type PendingCode = Message<"countersign.v1.PendingCode"> & {
+  /**
+   * The challenge, with who asks.
+   *
+   * @generated from field: countersign.v1.Challenge challenge = 1;
+   */
+  challenge?: Challenge | undefined;
+
+  /**
+   * The code, digits only.
+   *
+   * @generated from field: string code = 2;
+   */
+  code: string;
+};
+
+/**
+ * Describes the message countersign.v1.PendingCode.
+ * Use `create(PendingCodeSchema)` to create a new message.
+ */
+export const PendingCodeSchema: GenMessage<PendingCode> = /*@__PURE__*/
+  messageDesc(file_countersign_v1_two_step_auth, 9);
+
+/**
+ * The answer of ListPendingCodes.
+ *
+ * @generated from message countersign.v1.ListPendingCodesResponse
+ */
+export type ListPendingCodesResponse = Message<"countersign.v1.ListPendingCodesResponse"> & {
+  /**
+   * The codes, newest first.
+   *
+   * @generated from field: repeated countersign.v1.PendingCode pending_codes = 1;
+   */
+  pendingCodes: PendingCode[];
+};
+
+/**
+ * Describes the message countersign.v1.ListPendingCodesResponse.
+ * Use `create(ListPendingCodesResponseSchema)` to create a new message.
+ */
+export const ListPendingCodesResponseSchema: GenMessage<ListPendingCodesResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_v1_two_step_auth, 10);
+
+/**
+ * The request of DenyChallenge.
+ *
+ * @generated from message countersign.v1.DenyChallengeRequest
+ */
+export type DenyChallengeRequest = Message<"countersign.v1.DenyChallengeRequest"> & {
+  /**
+   * The challenge's id, as it was shown.
+   *
+   * @generated from field: string challenge_id = 1;
+   */
+  challengeId: string;
+};
+
+/**
+ * Describes the message countersign.v1.DenyChallengeRequest.
+ * Use `create(DenyChallengeRequestSchema)` to create a new message.
+ */
+export const DenyChallengeRequestSchema: GenMessage<DenyChallengeRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_v1_two_step_auth, 11);
+
+/**
+ * The answer of DenyChallenge.
+ *
+ * @generated from message countersign.v1.DenyChallengeResponse
+ */
+export type DenyChallengeResponse = Message<"countersign.v1.DenyChallengeResponse"> & {
+  /**
+   * What the person should do next.
+   *
+   * @generated from field: repeated countersign.v1.AdviceNote advice = 1;
+   */
+  advice: AdviceNote[];
+};
+
+/**
+ * Describes the message countersign.v1.DenyChallengeResponse.
+ * Use `create(DenyChallengeResponseSchema)` to create a new message.
+ */
+export const DenyChallengeResponseSchema: GenMessage<DenyChallengeResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_v1_two_step_auth, 12);
+
+/**
  * The request of RefreshSession.
  *
  * @generated from message countersign.v1.RefreshSessionRequest
@@ -274,7 +382,7 @@ export type RefreshSessionRequest = Message<"countersign.v1.RefreshSessionReques
  * Use `create(RefreshSessionRequestSchema)` to create a new message.
  */
 export const RefreshSessionRequestSchema: GenMessage<RefreshSessionRequest> = /*@__PURE__*/
-  messageDesc(file_countersign_v1_two_step_auth, 8);
+  messageDesc(file_countersign_v1_two_step_auth, 13);
 
 /**
  * The answer of RefreshSession.
@@ -295,7 +403,7 @@ export type RefreshSessionResponse = Message<"countersign.v1.RefreshSessionRespo
  * Use `create(RefreshSessionResponseSchema)` to create a new message.
  */
 export const RefreshSessionResponseSchema: GenMessage<RefreshSessionResponse> = /*@__PURE__*/
-  messageDesc(file_countersign_v1_two_step_auth, 9);
+  messageDesc(file_countersign_v1_two_step_auth, 14);
 
 /**
  * The request of SignOut.
@@ -316,7 +424,7 @@ export type SignOutRequest = Message<"countersign.v1.SignOutRequest"> & {
  * Use `create(SignOutRequestSchema)` to create a new message.
  */
 export const SignOutRequestSchema: GenMessage<SignOutRequest> = /*@__PURE__*/
-  messageDesc(file_countersign_v1_two_step_auth, 10);
+  messageDesc(file_countersign_v1_two_step_auth, 15);
 
 /**
  * The answer of SignOut.
@@ -331,7 +439,7 @@ export type SignOutResponse = Message<"countersign.v1.SignOutResponse"> & {
  * Use `create(SignOutResponseSchema)` to create a new message.
  */
 export const SignOutResponseSchema: GenMessage<SignOutResponse> = /*@__PURE__*/
-  messageDesc(file_countersign_v1_two_step_auth, 11);
+  messageDesc(file_countersign_v1_two_step_auth, 16);
 
 /**
  * The request of GetSettings.
@@ -346,7 +454,7 @@ export type GetSettingsRequest = Message<"countersign.v1.GetSettingsRequest"> & 
  * Use `create(GetSettingsRequestSchema)` to create a new message.
  */
 export const GetSettingsRequestSchema: GenMessage<GetSettingsRequest> = /*@__PURE__*/
-  messageDesc(file_countersign_v1_two_step_auth, 12);
+  messageDesc(file_countersign_v1_two_step_auth, 17);
 
 /**
  * The answer of GetSettings.
@@ -388,7 +496,7 @@ export type GetSettingsResponse = Message<"countersign.v1.GetSettingsResponse"> 
  * Use `create(GetSettingsResponseSchema)` to create a new message.
  */
 export const GetSettingsResponseSchema: GenMessage<GetSettingsResponse> = /*@__PURE__*/
-  messageDesc(file_countersign_v1_two_step_auth, 13);
+  messageDesc(file_countersign_v1_two_step_auth, 18);
 
 /**
  * The account's settings, as GetSettings returns them.
@@ -430,7 +538,7 @@ export type Settings = Message<"countersign.v1.Settings"> & {
  * Use `create(SettingsSchema)` to create a new message.
  */
 export const SettingsSchema: GenMessage<Settings> = /*@__PURE__*/
-  messageDesc(file_countersign_v1_two_step_auth, 14);
+  messageDesc(file_countersign_v1_two_step_auth, 19);
 
 /**
  * The request of UpdateSettings.
@@ -465,7 +573,7 @@ export type UpdateSettingsRequest = Message<"countersign.v1.UpdateSettingsReques
  * Use `create(UpdateSettingsRequestSchema)` to create a new message.
  */
 export const UpdateSettingsRequestSchema: GenMessage<UpdateSettingsRequest> = /*@__PURE__*/
-  messageDesc(file_countersign_v1_two_step_auth, 15);
+  messageDesc(file_countersign_v1_two_step_auth, 20);
 
 /**
  * The answer of UpdateSettings.
@@ -502,7 +610,7 @@ export type UpdateSettingsResponse = Message<"countersign.v1.UpdateSettingsRespo
  * Use `create(UpdateSettingsResponseSchema)` to create a new message.
  */
 export const UpdateSettingsResponseSchema: GenMessage<UpdateSettingsResponse> = /*@__PURE__*/
-  messageDesc(file_countersign_v1_two_step_auth, 16);
+  messageDesc(file_countersign_v1_two_step_auth, 21);
 
 /**
  * Sign-in with two-step verification. Every call needs the headers `countersign-client-version` and
@@ -520,7 +628,8 @@ export const TwoStepAuth: GenService<{
    * at once; anything else gets a challenge, whose first code is already on its way. Needs no session.
    *
    * Errors: `CREDENTIALS_INCORRECT` (the same, in the same time, for an unknown address); `RATE_LIMITED` after 10
-   * guesses in 15 minutes from a network or 100 an hour over all, or where 10 challenges were opened within the hour;
+   * guesses in 15 minutes from a network or 100 an hour over all, or where 10 challenges were opened within the hour, or one from
+   * this network was denied;
    * `VERIFICATION_LOCKED` after 100 wrong codes.
    *
    * @generated from rpc countersign.v1.TwoStepAuth.SignIn
@@ -573,6 +682,34 @@ export const TwoStepAuth: GenService<{
     output: typeof GetChallengeResponseSchema;
   },
   /**
+   * Returns the codes that this device may show: what a trusted device asks for when it is opened, whether or not a
+   * notification arrived. Marks them as shown. A code is never shown to the device that asked for it. Needs a trusted
+   * device.
+   *
+   * Errors: `DEVICE_NOT_TRUSTED`.
+   *
+   * @generated from rpc countersign.v1.TwoStepAuth.ListPendingCodes
+   */
+  listPendingCodes: {
+    methodKind: "unary";
+    input: typeof ListPendingCodesRequestSchema;
+    output: typeof ListPendingCodesResponseSchema;
+  },
+  /**
+   * Says "it wasn't me" to a challenge. It closes, and for an hour no challenge of the account opens from the network
+   * that asked. If it was verified already, its session and its device's trust end, and the account needs a new
+   * password. Repeating it changes nothing. Needs a trusted device.
+   *
+   * Errors: `CHALLENGE_UNKNOWN`, also for another account's; `DEVICE_NOT_TRUSTED`.
+   *
+   * @generated from rpc countersign.v1.TwoStepAuth.DenyChallenge
+   */
+  denyChallenge: {
+    methodKind: "unary";
+    input: typeof DenyChallengeRequestSchema;
+    output: typeof DenyChallengeResponseSchema;
+  },
+  /**
    * Returns a new access token and a new refresh token; the old refresh token is spent. A spent token that is repeated
    * within 60 s, while its successor is unused, gets a fresh pair and the successor dies. Needs no session.
    *
@@ -586,7 +723,8 @@ export const TwoStepAuth: GenService<{
     output: typeof RefreshSessionResponseSchema;
   },
   /**
-   * Ends this session, or every session of the account. Trust stays. Needs a session.
+   * Ends this session, or every session of the account, and forgets the push registration with it. Trust stays. Needs a
+   * session.
    *
    * @generated from rpc countersign.v1.TwoStepAuth.SignOut
    */
