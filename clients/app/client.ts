@@ -1,5 +1,5 @@
 // The app's client: the three services with the headers that every call needs, deadlines, typed errors, and a session
-// that keeps itself fresh. It keeps nothing on disk: the app stores what `onSession` gives it.
+// that keeps itself fresh. It keeps nothing on disk: the app stores what `onTokens` gives it.
 
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import { type Client, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
@@ -19,8 +19,11 @@ export type WatchEvent = Exclude<WatchDeviceResponse['event'], { case: 'keepAliv
 export type Tokens = Pick<Session, 'accessToken' | 'refreshToken'> & { readonly accessTokenExpireTime: number };
 
 export interface AppClientOptions {
-  /** Makes the transport with the interceptors of this client, such as createConnectTransport of @connectrpc/connect-web. */
-  readonly transport: (interceptors: Interceptor[]) => Transport;
+  /**
+   * Makes the transport with what this client needs of it, such as
+   * `(needs) => createConnectTransport({ baseUrl, ...needs })` with that of @connectrpc/connect-web.
+   */
+  readonly transport: (needs: { readonly interceptors: Interceptor[]; readonly defaultTimeoutMs: number }) => Transport;
   /** The app's version, such as `2.3.1`. */
   readonly clientVersion: string;
   readonly platform: 'ios' | 'android' | 'web';
@@ -76,14 +79,19 @@ export function createAppClient(options: AppClientOptions): AppClient {
     return refreshing;
   };
   const renew = async () => {
-    if (tokens === undefined) return;
+    const used = tokens;
+    if (used === undefined) return;
     try {
-      const { session } = await twoStepAuth.refreshSession({ refreshToken: tokens.refreshToken });
-      if (session !== undefined) useSession(session);
+      const { session } = await twoStepAuth.refreshSession({ refreshToken: used.refreshToken });
+      if (session !== undefined && tokens === used) useSession(session);
     } catch (error) {
-      if (CountersignError.is(error, 'SESSION_INVALID')) setTokens(undefined);
+      if (CountersignError.is(error, 'SESSION_INVALID')) forget(used);
       throw error;
     }
+  };
+  /** The session of these tokens is over; one that has been opened since then is not. */
+  const forget = (used: Tokens | undefined) => {
+    if (tokens === used) setTokens(undefined);
   };
 
   const headers: Interceptor = (next) => (req) => {
@@ -98,41 +106,34 @@ export function createAppClient(options: AppClientOptions): AppClient {
   const session: Interceptor = (next) => async (req) => {
     if (tokens === undefined || withoutSession.has(req.method.localName)) return next(req);
     if (Date.now() > tokens.accessTokenExpireTime - renewBeforeMs) await refresh();
-    const used = tokens?.accessToken;
-    req.header.set('authorization', `Bearer ${used}`);
+    const used = tokens;
+    req.header.set('authorization', `Bearer ${used?.accessToken}`);
     try {
       return await next(req);
     } catch (error) {
       if (!CountersignError.is(error, 'SESSION_INVALID')) throw error;
       if (error.reasonMetadata['cause'] !== 'EXPIRED') {
-        setTokens(undefined);
+        forget(used);
         throw error;
       }
       // This device's clock is wrong, or another call has refreshed meanwhile.
-      if (tokens?.accessToken === used) await refresh();
+      if (tokens === used) await refresh();
       req.header.set('authorization', `Bearer ${tokens?.accessToken}`);
       return next(req);
     }
   };
 
-  const deadline: Interceptor = (next) => (req) => {
-    if (req.stream) return next(req);
-    return next({
-      ...req,
-      signal: AbortSignal.any([req.signal, AbortSignal.timeout(options.timeoutMs ?? defaultTimeoutMs)]),
-    });
-  };
-
   async function* watch(signal: AbortSignal): AsyncGenerator<WatchEvent, void, undefined> {
     let failures = 0;
     while (!signal.aborted) {
+      const used = tokens;
       try {
         for await (const { event } of readable(trustedDevices, signal)) {
           failures = 0;
           if (event.case === undefined || event.case === 'keepAlive') continue;
           yield event;
           if (event.case !== 'signedOut') continue;
-          setTokens(undefined);
+          forget(used);
           return;
         }
       } catch (error) {
@@ -151,7 +152,10 @@ export function createAppClient(options: AppClientOptions): AppClient {
     }
   }
 
-  const transport = options.transport([session, typedErrors, headers, deadline]);
+  const transport = options.transport({
+    interceptors: [session, typedErrors, headers],
+    defaultTimeoutMs: options.timeoutMs ?? defaultTimeoutMs,
+  });
   const twoStepAuth = createClient(TwoStepAuth, transport);
   const trustedDevices = createClient(TrustedDevices, transport);
   return {

@@ -19,7 +19,9 @@ export async function* readable(
     setTimeout(() => silence.abort(new ConnectError('the stream fell silent', Code.Unavailable)), silenceMs);
   let timer = startTimer();
   try {
-    for await (const message of client.watchDevice({}, { signal: AbortSignal.any([signal, silence.signal]) })) {
+    // It lives as long as its session: no time-out.
+    const options = { signal: AbortSignal.any([signal, silence.signal]), timeoutMs: 0 };
+    for await (const message of client.watchDevice({}, options)) {
       clearTimeout(timer);
       timer = startTimer();
       yield message;

@@ -27,6 +27,8 @@ export function createMailer(settings: MailSettings): Mailer {
     url: settings.smtpUrl,
     pool: true,
     maxConnections: 5,
+    // The job tries again, and knows that it does.
+    maxRequeues: 0,
     connectionTimeout: 5_000,
     greetingTimeout: 5_000,
     socketTimeout: 10_000,

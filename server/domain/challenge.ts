@@ -105,15 +105,20 @@ export interface Surroundings {
 }
 
 export function viewChallenge(challenge: Challenge, around: Surroundings, limits: Limits, now: Date): ChallengeView {
+  const state = challengeState(challenge, now);
+  const { maskedEmail, defaultChannel, createTime, expireTime } = challenge;
+  const channels = viewChannels(maskedEmail, defaultChannel, challenge, around, limits, now);
+  const isOver = state !== 'PENDING';
   return {
     challengeId: challenge.challengeId,
     purpose: challenge.purpose,
-    state: challengeState(challenge, now),
-    channels: viewChannels(challenge.maskedEmail, challenge.defaultChannel, challenge, around, limits, now),
-    defaultChannel: challenge.defaultChannel,
-    createTime: challenge.createTime,
-    expireTime: challenge.expireTime,
-    attemptsRemaining: Math.max(0, limits.wrongCodesPerChallenge - challenge.wrongCodes),
+    state,
+    // Nothing more can be sent or tried, and nothing tells what closed it.
+    channels: isOver ? channels.map((view) => ({ ...view, nextSendTime: undefined, sendsRemaining: 0 })) : channels,
+    defaultChannel,
+    createTime,
+    expireTime,
+    attemptsRemaining: isOver ? 0 : Math.max(0, limits.wrongCodesPerChallenge - challenge.wrongCodes),
   };
 }
 

@@ -28,7 +28,9 @@ export type Refusal =
       readonly challenge: ChallengeView;
     }
   | { readonly reason: 'SEND_TOO_SOON'; readonly challenge: ChallengeView; readonly retryAfterMs: number }
-  | { readonly reason: 'RATE_LIMITED' | 'DEPENDENCY_UNAVAILABLE'; readonly retryAfterMs: number }
+  | { readonly reason: 'DEPENDENCY_UNAVAILABLE'; readonly retryAfterMs: number }
+  | { readonly reason: 'RATE_LIMITED'; readonly retryAfterMs: number; readonly challenge?: ChallengeView }
+  | { readonly reason: 'VERIFICATION_LOCKED'; readonly challenge?: ChallengeView }
   | { readonly reason: 'REQUEST_INVALID' | 'PASSWORD_WEAK'; readonly violations: readonly FieldViolation[] }
   | {
       readonly reason:
@@ -37,7 +39,6 @@ export type Refusal =
         | 'SCOPE_MISSING'
         | 'DEVICE_NOT_TRUSTED'
         | 'CHALLENGE_UNKNOWN'
-        | 'VERIFICATION_LOCKED'
         | 'DEVICE_UNKNOWN'
         | 'EVENT_UNKNOWN'
         | 'ACCOUNT_UNKNOWN'

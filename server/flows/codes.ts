@@ -103,11 +103,13 @@ export async function sendCode(deps: Deps, challengeToken: string, channel: Chan
   const held = deps.secrets.read(challengeToken);
   if (held === undefined) throw new DomainError({ reason: 'CHALLENGE_UNKNOWN' });
   const now = deps.clock.now();
-  return decide(deps, held.accountId, async (tx) => {
+  const key = { challengeToken: held.hash };
+  const send = async (tx: AccountTransaction) => {
     const challenge = await tx.challengeByToken(held.hash);
     if (challenge === undefined) return refuse({ reason: 'CHALLENGE_UNKNOWN' });
     return sendOn(deps, tx, challenge, channel, now);
-  });
+  };
+  return decide(deps, held.accountId, send, key);
 }
 
 async function sendOn(
@@ -165,8 +167,8 @@ async function sendOn(
   }
 }
 
-type ChallengeReason = Extract<Refusal, { challenge: ChallengeView }>['reason'] &
-  Exclude<Refusal['reason'], 'SEND_TOO_SOON'>;
+/** The refusals that say no more than the challenge. */
+type ChallengeReason = Exclude<Extract<Refusal, { readonly challenge: ChallengeView }>['reason'], 'SEND_TOO_SOON'>;
 
 export async function getChallenge(deps: Deps, challengeToken: string): Promise<ChallengeView> {
   const held = deps.secrets.read(challengeToken);
@@ -206,6 +208,11 @@ export async function tryCode(
   caller: Caller,
   now: Date,
 ): Promise<Outcome<{ readonly challenge: Challenge; readonly account: Account; readonly again: boolean }>> {
+  if (presented.length !== deps.limits.codeDigits) {
+    // No code of ours: it costs no attempt.
+    const description = `must have ${deps.limits.codeDigits} digits`;
+    return refuse({ reason: 'REQUEST_INVALID', violations: [{ field: 'code', description }] });
+  }
   const admission = admitCode(challenge, deps.limits, now);
   const refusedWith = async (reason: ChallengeReason, of: Challenge) =>
     refuse({ reason, challenge: await viewIn(deps, tx, of, now) });
@@ -214,8 +221,12 @@ export async function tryCode(
   const again = admission.kind === 'compareAgain';
 
   const verification = admitVerification(account, deps.limits, now);
-  if (verification.kind === 'locked') return refuse({ reason: 'VERIFICATION_LOCKED' });
-  if (verification.kind === 'wait') return refuse({ reason: 'RATE_LIMITED', retryAfterMs: verification.waitMs });
+  if (verification.kind !== 'open') {
+    const view = await viewIn(deps, tx, challenge, now);
+    return verification.kind === 'locked'
+      ? refuse({ reason: 'VERIFICATION_LOCKED', challenge: view })
+      : refuse({ reason: 'RATE_LIMITED', retryAfterMs: verification.waitMs, challenge: view });
+  }
 
   if (!deps.codes.matches(challenge, sentChannels(challenge), presented)) {
     const after = afterWrongCode(challenge, deps.limits, now);

@@ -8,6 +8,7 @@ import type { EventKind, LoginEvent } from '../domain/login-event.ts';
 import { sessionEnd } from '../domain/session.ts';
 import type {
   AccessTokens,
+  AccountKey,
   AccountTransaction,
   Clock,
   Codes,
@@ -50,13 +51,14 @@ export type Outcome<T> = { readonly ok: T } | { readonly refused: Refusal };
 
 export const refuse = (refusal: Refusal): { readonly refused: Refusal } => ({ refused: refusal });
 
-/** Decides under the account's lock, commits, and only then throws what was refused. */
+/** Decides under the account's lock, commits, and only then throws what was refused. A stranger's token is no `key`. */
 export async function decide<T>(
   deps: Deps,
   accountId: string,
   work: (tx: AccountTransaction) => Promise<Outcome<T>>,
+  key?: AccountKey,
 ): Promise<T> {
-  const outcome = await deps.store.inAccount(accountId, work);
+  const outcome = await deps.store.inAccount(accountId, work, key);
   if ('refused' in outcome) throw new DomainError(outcome.refused);
   return outcome.ok;
 }
@@ -117,7 +119,8 @@ export function eventOfDevice(
   });
 }
 
-function describe(device: DeviceDescription, appVersion: string): DeviceDescription {
+/** A device row as it describes itself. */
+export function describe(device: DeviceDescription, appVersion: string): DeviceDescription {
   const { displayName, model, platform, osVersion } = device;
   return { displayName, model, platform, osVersion, appVersion };
 }

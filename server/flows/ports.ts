@@ -235,8 +235,11 @@ export interface AccountTransaction {
   sessionByRefreshFamily(familyHash: Uint8Array): Promise<Session | undefined>;
   insertSession(session: Session): Promise<void>;
   saveSession(session: Session): Promise<void>;
-  /** Ends the live sessions that fit the filter, and returns how many there were. */
+  /** Ends the live sessions that fit the filter, with the challenges that they asked for; returns how many there were. */
   endSessions(filter: SessionFilter, cause: SessionEndCause, now: Date): Promise<number>;
+
+  /** Ends the oldest live sessions of devices without trust, so that `most` are left. */
+  endSurplusSessions(most: number, now: Date): Promise<void>;
 
   device(deviceId: string): Promise<Device | undefined>;
   deviceByToken(tokenHash: Uint8Array): Promise<Device | undefined>;
@@ -258,9 +261,6 @@ export interface AccountTransaction {
   appendEvent(event: LoginEvent): Promise<void>;
   /** Writes the delivery's row and its job. */
   send(delivery: Delivery, now: Date): Promise<void>;
-  /** Takes one guess back: the password was right. */
-  forgetPasswordGuess(emailHash: Uint8Array, guessId: string): Promise<void>;
-
   /** Embedded directory only. */
   setPasswordHash(passwordHash: string, now: Date): Promise<void>;
   /** Embedded directory only. Returns the entry as it was, or that the address is another account's. */
@@ -270,10 +270,16 @@ export interface AccountTransaction {
   ): Promise<{ readonly before: DirectoryAccount } | 'taken'>;
 }
 
+/** A secret of the account's that its bearer must hold, as its hash. */
+export type AccountKey = { readonly challengeToken: Uint8Array } | { readonly refreshFamily: Uint8Array };
+
 /** PostgreSQL. Every method refuses with DEPENDENCY_UNAVAILABLE where it is out of reach or silent. */
 export interface Store {
-  /** Runs `work` in one transaction under the account's lock; commits whatever it returns, rolls back if it throws. */
-  inAccount<T>(accountId: string, work: (tx: AccountTransaction) => Promise<T>): Promise<T>;
+  /**
+   * Runs `work` in one transaction under the account's lock; commits whatever it returns, rolls back if it throws. With
+   * a `key`, whoever does not hold it gets no lock either: the account is undefined then.
+   */
+  inAccount<T>(accountId: string, work: (tx: AccountTransaction) => Promise<T>, key?: AccountKey): Promise<T>;
   /** Counts a password guess under the lock of its address's row, and says how long to wait; 0 where it was counted. */
   countPasswordGuess(
     emailHash: Uint8Array,
@@ -283,6 +289,8 @@ export interface Store {
     },
     now: Date,
   ): Promise<number>;
+  /** Takes one guess back: the password was right, or was never looked at. */
+  forgetPasswordGuess(emailHash: Uint8Array, guessId: string): Promise<void>;
   findAccount(accountId: string): Promise<Account | undefined>;
   findSession(accountId: string, sessionId: string): Promise<SessionRecord | undefined>;
   /** Notes that a token of this generation was used; false where it has become void or the session has ended. */

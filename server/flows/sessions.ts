@@ -17,8 +17,10 @@ import {
   type Deps,
   decide,
   decideFor,
+  describe,
   eventOf,
   eventOfDevice,
+  type Outcome,
   refuse,
   type SignedInCaller,
 } from './context.ts';
@@ -41,6 +43,9 @@ interface OpenedSession {
   readonly session: Session;
   readonly refreshToken: string;
 }
+
+/** Live sessions of untrusted devices that an account has at most; the oldest end. */
+const unverifiedSessionsPerAccount = 50;
 
 /** Opens a session of a device that was just authenticated; the device's session before it ends. */
 export async function openSession(
@@ -70,6 +75,8 @@ export async function openSession(
     firstUseTime: null,
   };
   await tx.insertSession(session);
+  // Without a code nothing else bounds how many there are.
+  if (!isVerified(session)) await tx.endSurplusSessions(unverifiedSessionsPerAccount, now);
   return { session, refreshToken: refresh.token };
 }
 
@@ -176,7 +183,10 @@ export async function refreshSession(deps: Deps, refreshToken: string, caller: C
   const held = deps.secrets.readRefresh(refreshToken);
   if (held === undefined) throw new DomainError({ reason: 'SESSION_INVALID', cause: 'UNKNOWN' });
   const now = deps.clock.now();
-  const { opened, account } = await decide(deps, held.accountId, async (tx) => {
+  const key = { refreshFamily: held.familyHash };
+  const rotate = async (
+    tx: AccountTransaction,
+  ): Promise<Outcome<{ readonly opened: OpenedSession; readonly account: Account }>> => {
     const session = await tx.sessionByRefreshFamily(held.familyHash);
     if (session === undefined || tx.account === undefined) {
       return refuse({ reason: 'SESSION_INVALID', cause: 'UNKNOWN' });
@@ -190,10 +200,14 @@ export async function refreshSession(deps: Deps, refreshToken: string, caller: C
     if (decision.kind === 'refuse') return refuse({ reason: 'SESSION_INVALID', cause: decision.cause });
     if (decision.kind === 'reused') {
       await tx.endSessions({ sessionId: session.sessionId }, 'TOKEN_REUSED', now);
+      const robbed = await tx.device(session.deviceId);
       await tx.appendEvent(
         eventOf(deps, session.accountId, 'SIGNED_OUT', now, {
+          device: robbed ? describe(robbed, robbed.appVersion) : null,
           sessionId: session.sessionId,
           deviceId: session.deviceId,
+          // From where the spent token came: its owner or who took it.
+          origin: deps.places.originOf(caller.ipAddress),
         }),
       );
       return refuse({ reason: 'SESSION_INVALID', cause: 'TOKEN_REUSED' });
@@ -223,7 +237,8 @@ export async function refreshSession(deps: Deps, refreshToken: string, caller: C
       });
     }
     return { ok: { opened: { session: rotated, refreshToken: refresh.token }, account: tx.account } };
-  });
+  };
+  const { opened, account } = await decide(deps, held.accountId, rotate, key);
   return grantSession(deps, opened, account, '', now);
 }
 
@@ -239,10 +254,7 @@ export async function signOut(deps: Deps, caller: SignedInCaller, everywhere: bo
   });
 }
 
-/**
- * Ends sessions for an internal caller. After a password change elsewhere it also closes challenges and takes back the
- * wish for a new password. Returns how many sessions ended.
- */
+/** Ends sessions for an internal caller, and returns how many there were. */
 export async function revokeSessions(
   deps: Deps,
   accountId: string,
@@ -251,26 +263,11 @@ export async function revokeSessions(
 ): Promise<number> {
   const now = deps.clock.now();
   return decide(deps, accountId, async (tx) => {
-    const { account } = tx;
-    if (account === undefined) return refuse({ reason: 'ACCOUNT_UNKNOWN' });
+    if (tx.account === undefined) return refuse({ reason: 'ACCOUNT_UNKNOWN' });
     const ended = await tx.endSessions(filter, cause, now);
-    if (cause === 'PASSWORD_CHANGED') {
-      await tx.closeChallenges(now);
-      await tx.saveAccount({
-        ...account,
-        passwordChangeRequired: false,
-        passwordVersion: account.passwordVersion + 1,
-        wrongCodes: 0,
-        lastWrongCodeTime: null,
-      });
-      await tx.appendEvent(eventOf(deps, accountId, 'PASSWORD_CHANGED', now));
-    } else if (ended > 0) {
-      await tx.appendEvent(
-        eventOf(deps, accountId, 'SIGNED_OUT', now, {
-          deviceId: filter.deviceId ?? null,
-          sessionId: filter.sessionId ?? null,
-        }),
-      );
+    if (ended > 0) {
+      const { deviceId = null, sessionId = null } = filter;
+      await tx.appendEvent(eventOf(deps, accountId, 'SIGNED_OUT', now, { deviceId, sessionId }));
     }
     return { ok: ended };
   });

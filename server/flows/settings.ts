@@ -13,7 +13,7 @@ import { DomainError } from '../domain/errors.ts';
 import { maskEmail } from '../domain/mask.ts';
 import { isVerified } from '../domain/session.ts';
 import { type ChallengeGrant, openChallenge, tryCode, viewIn } from './codes.ts';
-import { type Deps, decideFor, eventOfDevice, refuse, type SignedInCaller } from './context.ts';
+import { type Deps, decideFor, describe, eventOfDevice, refuse, type SignedInCaller } from './context.ts';
 import type { DirectoryAccount } from './ports.ts';
 
 export interface Settings {
@@ -63,8 +63,7 @@ export async function updateSettings(
 
     if (!isVerified(caller.session)) return refuse({ reason: 'DEVICE_NOT_TRUSTED' });
     if (update.challengeToken === '') {
-      const { displayName, model, platform, osVersion } = caller.device;
-      const device = { displayName, model, platform, osVersion, appVersion: caller.appVersion };
+      const device = describe(caller.device, caller.appVersion);
       const opened = await openChallenge(
         deps,
         tx,

@@ -28,23 +28,35 @@ export type SignInResult = { readonly session: SessionGrant } | { readonly chall
 export async function signIn(deps: Deps, request: SignInRequest, caller: Caller): Promise<SignInResult> {
   const now = deps.clock.now();
   const guess = await countGuess(deps, request, caller, now);
-  const verdict = await deps.directory.verifyPassword(request.email, request.password, caller.ipAddress);
+  const forgetGuess = () => deps.store.forgetPasswordGuess(guess.emailHash, guess.id);
+  let verdict: Awaited<ReturnType<typeof deps.directory.verifyPassword>>;
+  try {
+    verdict = await deps.directory.verifyPassword(request.email, request.password, caller.ipAddress);
+  } catch (error) {
+    // Nothing was compared: an outage must not lock anybody out after it.
+    await forgetGuess().catch(() => {});
+    throw error;
+  }
 
   if (!verdict.matches || verdict.account === undefined) {
     // For an unknown address the same statement runs for an account that does not exist: the same work, the same time.
     const accountId = verdict.account?.accountId ?? deps.random.uuid(now);
     const origin = deps.places.originOf(caller.ipAddress);
-    await deps.store.appendEvent(eventOf(deps, accountId, 'PASSWORD_WRONG', now, { device: request.device, origin }));
+    const { deviceId } = guess;
+    await deps.store.appendEvent(
+      eventOf(deps, accountId, 'PASSWORD_WRONG', now, { device: request.device, deviceId, origin }),
+    );
     throw new DomainError({ reason: 'CREDENTIALS_INCORRECT' });
   }
 
+  // Apart from what follows, which may fail for reasons that are none of the guesser's.
+  await forgetGuess();
   const directory = verdict.account;
   const result = await decide(deps, directory.accountId, async (tx) => {
     const { account } = tx;
     // Deleted, or given a new password, while the old one was being compared.
     const stale = verdict.passwordVersion !== undefined && account?.passwordVersion !== verdict.passwordVersion;
     if (account === undefined || stale) return refuse({ reason: 'CREDENTIALS_INCORRECT' });
-    await tx.forgetPasswordGuess(guess.emailHash, guess.id);
     return admitDevice(deps, tx, { account, directory }, request, caller, now);
   });
   if ('challengeGrant' in result) return result;
@@ -57,7 +69,7 @@ async function countGuess(
   request: SignInRequest,
   caller: Caller,
   now: Date,
-): Promise<{ readonly id: string; readonly emailHash: Uint8Array }> {
+): Promise<{ readonly id: string; readonly emailHash: Uint8Array; readonly deviceId: string | null }> {
   const emailHash = deps.secrets.hashOf(normaliseEmail(request.email));
   const guess = {
     id: deps.random.uuid(now),
@@ -71,7 +83,7 @@ async function countGuess(
     now,
   );
   if (waitMs > 0) throw new DomainError({ reason: 'RATE_LIMITED', retryAfterMs: waitMs });
-  return { id: guess.id, emailHash };
+  return { id: guess.id, emailHash, deviceId: guess.deviceId };
 }
 
 /** The id of the trusted device that presents itself for this very address, or null. */
@@ -156,6 +168,12 @@ async function admitDevice(
   return 'refused' in opened ? opened : { ok: { challengeGrant: opened.ok } };
 }
 
+interface VerifiedSignIn {
+  readonly opened: Awaited<ReturnType<typeof openSession>>;
+  readonly account: Account;
+  readonly deviceToken: string;
+}
+
 /** Answers a sign-in challenge: the session opens, and the device is trusted unless it declines. */
 export async function verifyCode(
   deps: Deps,
@@ -167,7 +185,8 @@ export async function verifyCode(
   const held = deps.secrets.read(challengeToken);
   if (held === undefined) throw new DomainError({ reason: 'CHALLENGE_UNKNOWN' });
   const now = deps.clock.now();
-  const { opened, account, deviceToken } = await decide(deps, held.accountId, async (tx) => {
+  const key = { challengeToken: held.hash };
+  const verify = async (tx: AccountTransaction): Promise<Outcome<VerifiedSignIn>> => {
     const challenge = await tx.challengeByToken(held.hash);
     if (tx.account === undefined || challenge?.purpose !== 'SIGN_IN') return refuse({ reason: 'CHALLENGE_UNKNOWN' });
     const tried = await tryCode(deps, tx, tx.account, challenge, code, caller, now);
@@ -208,6 +227,7 @@ export async function verifyCode(
       }),
     );
     return { ok: { opened, account, deviceToken: secret?.token ?? '' } };
-  });
+  };
+  const { opened, account, deviceToken } = await decide(deps, held.accountId, verify, key);
   return grantSession(deps, opened, account, deviceToken, now);
 }

@@ -3,7 +3,7 @@
 import type { Device, DeviceDescription, Origin, PushRegistration } from '../domain/device.ts';
 import type { LoginEvent } from '../domain/login-event.ts';
 import { displacedByOneMore, isTrusted } from '../domain/trust.ts';
-import { type Deps, decideFor, eventOf, refuse, type SignedInCaller } from './context.ts';
+import { type Deps, decideFor, describe, eventOf, refuse, type SignedInCaller } from './context.ts';
 import type { AccountTransaction } from './ports.ts';
 
 /** A device that signs in for the first time; not trusted yet. */
@@ -47,9 +47,8 @@ export async function endTrust(tx: AccountTransaction, device: Device, now: Date
 
 /** Which device was removed; from where is the remover's. */
 function removalEvent(deps: Deps, device: Device, now: Date, more: Partial<LoginEvent> = {}): LoginEvent {
-  const { displayName, model, platform, osVersion, appVersion } = device;
   return eventOf(deps, device.accountId, 'DEVICE_REMOVED', now, {
-    device: { displayName, model, platform, osVersion, appVersion },
+    device: describe(device, device.appVersion),
     deviceId: device.deviceId,
     ...more,
   });

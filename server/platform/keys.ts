@@ -4,6 +4,7 @@
 import { createHmac, createPrivateKey, createPublicKey, type KeyObject, timingSafeEqual } from 'node:crypto';
 import { errors, jwtVerify, SignJWT } from 'jose';
 import { codeFromMac, codeInput } from '../domain/code.ts';
+import { DomainError } from '../domain/errors.ts';
 import type { AccessTokens, Codes } from '../flows/ports.ts';
 
 /** A key of 32 bytes with its id. */
@@ -16,8 +17,11 @@ export interface NamedKey {
 export function createCodes(keys: readonly NamedKey[], digits: number): Codes {
   const derive: Codes['derive'] = (challenge, channel) => {
     const named = keys.find((key) => key.keyId === challenge.codeKeyId);
-    if (named === undefined)
-      throw new Error(`no code key ${challenge.codeKeyId}: was it taken out before its codes ended?`);
+    if (named === undefined) {
+      // Taken out too early, or not yet here: another replica may have it.
+      const cause = new Error(`no code key ${challenge.codeKeyId} in COUNTERSIGN_CODE_KEYS`);
+      throw new DomainError({ reason: 'DEPENDENCY_UNAVAILABLE', retryAfterMs: 1_000 }, { cause });
+    }
     const mac = createHmac('sha256', named.key).update(codeInput(challenge.challengeId, channel)).digest();
     return codeFromMac(mac, digits);
   };

@@ -111,8 +111,11 @@ export const platformToProto = (platform: Platform): PlatformProto => platforms[
 export const channelToProto = (channel: Channel): ChannelProto => channels[channel];
 
 /** Validation has refused what is not in the map. */
-export function channelFromProto(channel: ChannelProto): Channel {
-  return channel === ChannelProto.APP ? 'APP' : 'EMAIL';
+export const channelFromProto = (channel: ChannelProto): Channel => meaningOf(channels, channel);
+
+function meaningOf<V extends string, P>(map: Readonly<Record<V, P>>, sought: P): V {
+  for (const value of Object.keys(map) as V[]) if (map[value] === sought) return value;
+  throw new Error(`${sought} passed validation and means nothing here`);
 }
 
 /** Validation has refused a registration without a service, or with an environment that is none. */
@@ -130,13 +133,12 @@ export function pushRegistrationFromProto(registration: PushRegistrationProto): 
 
 /** Validation has refused a device without platform. */
 export function deviceFromProto(device: DeviceProto | undefined, appVersion: string): DeviceDescription {
-  const platform =
-    device?.platform === PlatformProto.IOS ? 'IOS' : device?.platform === PlatformProto.ANDROID ? 'ANDROID' : 'WEB';
+  if (device === undefined) throw new Error('a request without its device passed validation');
   return {
-    displayName: device?.displayName.trim() ?? '',
-    model: device?.model.trim() ?? '',
-    platform,
-    osVersion: device?.osVersion ?? '',
+    displayName: device.displayName.trim(),
+    model: device.model.trim(),
+    platform: meaningOf(platforms, device.platform),
+    osVersion: device.osVersion.trim(),
     appVersion,
   };
 }

@@ -25,7 +25,6 @@ type WireReason =
   | 'ENCODING_UNSUPPORTED'
   | 'DEADLINE_EXCEEDED'
   | 'CANCELLED'
-  | 'UNIMPLEMENTED'
   | 'INTERNAL';
 
 const codes: Readonly<Record<Reason | WireReason, Code>> = {
@@ -55,7 +54,6 @@ const codes: Readonly<Record<Reason | WireReason, Code>> = {
   DEPENDENCY_UNAVAILABLE: Code.Unavailable,
   METHOD_UNKNOWN: Code.Unimplemented,
   SERVICE_UNKNOWN: Code.NotFound,
-  UNIMPLEMENTED: Code.Unimplemented,
   ENCODING_UNSUPPORTED: Code.Unimplemented,
   DEADLINE_EXCEEDED: Code.DeadlineExceeded,
   CANCELLED: Code.Canceled,
@@ -83,7 +81,7 @@ export function refusalToConnectError(refusal: Refusal, locale: string, cause?: 
     const fieldViolations = refusal.violations.map(({ field, description }) => ({ field, description }));
     details.push({ desc: BadRequestSchema, value: { fieldViolations } });
   }
-  if ('challenge' in refusal) {
+  if ('challenge' in refusal && refusal.challenge !== undefined) {
     details.push({ desc: ChallengeSchema, value: challengeToProto(refusal.challenge, locale) });
   }
   if ('requirement' in refusal) {
@@ -175,9 +173,4 @@ export function reasonOf(error: ConnectError): string {
     }
   }
   return '';
-}
-
-/** For what this deployment does not do, such as creating accounts where another system has them. */
-export function unimplemented(message: string): ConnectError {
-  return makeError('UNIMPLEMENTED', message, {}, [], undefined);
 }

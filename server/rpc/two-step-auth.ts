@@ -48,7 +48,7 @@ export function twoStepAuth(deps: Deps): ServiceImpl<typeof TwoStepAuth> {
     async verifyCode(request, context) {
       const caller = callerOf(context);
       const trustDevice = request.trustDevice ?? true;
-      const session = await verifyCode(deps, request.challengeToken, request.code, trustDevice, caller);
+      const session = await verifyCode(deps, request.challengeToken, digitsOf(request.code), trustDevice, caller);
       return { session: sessionToProto(session, caller.locale ?? 'en') };
     },
     async getChallenge(request, context) {
@@ -86,7 +86,8 @@ export function twoStepAuth(deps: Deps): ServiceImpl<typeof TwoStepAuth> {
     async updateSettings(request, context) {
       const caller = signedInOf(context);
       const locale = caller.locale ?? 'en';
-      const { twoStepEnabled, challengeToken, code } = request;
+      const { twoStepEnabled, challengeToken } = request;
+      const code = digitsOf(request.code);
       const result = await updateSettings(deps, { twoStepEnabled, challengeToken, code }, caller);
       return 'settings' in result
         ? { result: { case: 'settings', value: settingsToProto(result.settings, locale) } }
@@ -94,6 +95,9 @@ export function twoStepAuth(deps: Deps): ServiceImpl<typeof TwoStepAuth> {
     },
   };
 }
+
+/** People copy codes with spaces. */
+const digitsOf = (code: string): string => code.replaceAll(' ', '');
 
 function settingsToProto(settings: Settings, locale: string) {
   return {

@@ -1,8 +1,9 @@
 // The accounts' rows: our own state, and the embedded directory's entries.
 
+import { sql } from 'kysely';
 import type { Account } from '../domain/account.ts';
 import { normaliseEmail } from '../domain/email.ts';
-import type { DirectoryAccount } from '../flows/ports.ts';
+import type { AccountKey, DirectoryAccount } from '../flows/ports.ts';
 import type { Db } from './database.ts';
 
 const columns = [
@@ -15,14 +16,25 @@ const columns = [
   'lastWrongCodeTime',
 ] as const;
 
-/** The account under its lock: everything of an account is decided while holding it. */
-export function lockAccount(db: Db, accountId: string): Promise<Account | undefined> {
+/**
+ * The account under its lock: everything of an account is decided while holding it. Where a key is asked for, strangers
+ * who only know the account's id can't hold its lock.
+ */
+export function lockAccount(db: Db, accountId: string, key: AccountKey | undefined): Promise<Account | undefined> {
   return db
     .selectFrom('Account')
     .select(columns)
     .where('accountId', '=', accountId)
+    .$if(key !== undefined, (query) => query.where(isHeld(accountId, key)))
     .forNoKeyUpdate()
     .executeTakeFirst();
+}
+
+function isHeld(accountId: string, key: AccountKey | undefined) {
+  if (key === undefined) return sql<boolean>`true`;
+  return 'challengeToken' in key
+    ? sql<boolean>`exists (select from challenge where account_id = ${accountId} and token_hash = ${key.challengeToken})`
+    : sql<boolean>`exists (select from session where account_id = ${accountId} and family_hash = ${key.refreshFamily})`;
 }
 
 export function findAccount(db: Db, accountId: string): Promise<Account | undefined> {

@@ -74,6 +74,22 @@ export function closeChallenges(db: Db, accountId: string, now: Date): Promise<C
     .execute();
 }
 
+/** Closes what these sessions have asked for and not yet got. */
+export async function closeChallengesOf(
+  db: Db,
+  accountId: string,
+  sessionIds: readonly string[],
+  now: Date,
+): Promise<void> {
+  await db
+    .updateTable('Challenge')
+    .set({ state: 'CLOSED', settleTime: now })
+    .where('accountId', '=', accountId)
+    .where('state', '=', 'PENDING')
+    .where('sessionId', 'in', sessionIds)
+    .execute();
+}
+
 /** The challenges opened since then whose code went to the app, in whatever state, oldest first. */
 export async function challengesInApp(db: Db, accountId: string, since: Date): Promise<Challenge[]> {
   const challenges = await db

@@ -2,34 +2,50 @@
 
 import type { ClientBase } from 'pg';
 
-const monthsAhead = 3;
+const monthsAhead = 6;
 /** Serialises replicas that look after the partitions at once. */
 const partitionLock = 4_071_996_002;
 
-/** Makes the partitions of the month before `now` (clocks differ), of this one, and of the three to come. */
+/**
+ * Makes the partitions of the month before `now` (clocks differ), of this one, and of the six to come. A table is made
+ * apart and then attached, which lets reading and writing go on; where something holds the table, such as a backup, it
+ * gives up after half a second, and the next hour tries again.
+ */
 export async function ensurePartitions(client: ClientBase, now: Date): Promise<void> {
-  await underLock(client, async () => {
-    for (let offset = -1; offset <= monthsAhead; offset++) {
-      const start = monthStart(now, offset);
+  const existing = await partitionNames(client);
+  for (let offset = -1; offset <= monthsAhead; offset++) {
+    const start = monthStart(now, offset);
+    const name = partitionName(start);
+    if (existing.includes(name)) continue;
+    await underLock(client, async () => {
+      // Another replica may have been here while this one waited.
+      if ((await partitionNames(client)).includes(name)) return;
+      await client.query(`create table ${name} (like login_event including defaults including indexes)`);
       await client.query(
-        `create table if not exists ${partitionName(start)} partition of login_event
+        `alter table login_event attach partition ${name}
          for values from ('${lowestUuid(start)}') to ('${lowestUuid(monthStart(now, offset + 1))}')`,
       );
-    }
-  });
+    });
+  }
 }
 
 /** Drops the partitions whose newest possible event is older than `before`. */
 export async function dropPartitions(client: ClientBase, before: Date): Promise<void> {
-  await underLock(client, async () => {
-    const { rows } = await client.query<{ name: string }>(
-      `select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
-       where i.inhparent = 'login_event'::regclass and c.relname < $1`,
-      // The partition that holds `before` stays; names sort by time.
-      [partitionName(monthStart(before, 0))],
-    );
-    for (const { name } of rows) await client.query(`drop table "${name}"`);
-  });
+  // The partition that holds `before` stays; names sort by time.
+  const oldest = partitionName(monthStart(before, 0));
+  for (const name of (await partitionNames(client)).filter((each) => each < oldest)) {
+    await underLock(client, async () => {
+      if ((await partitionNames(client)).includes(name)) await client.query(`drop table ${name}`);
+    });
+  }
+}
+
+async function partitionNames(client: ClientBase): Promise<readonly string[]> {
+  const { rows } = await client.query<{ name: string }>(
+    `select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid
+     where i.inhparent = 'login_event'::regclass order by 1`,
+  );
+  return rows.map(({ name }) => name);
 }
 
 /** The lowest UUIDv7 of a moment (RFC 9562, 5.7): a bound, never an id. */
@@ -50,6 +66,8 @@ async function underLock(client: ClientBase, work: () => Promise<void>): Promise
   await client.query('begin');
   try {
     await client.query('select pg_advisory_xact_lock($1)', [partitionLock]);
+    // Whoever waits for the whole table makes every sign-in wait behind it.
+    await client.query(`set local lock_timeout = '500ms'`);
     await work();
     await client.query('commit');
   } catch (error) {

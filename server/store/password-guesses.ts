@@ -1,5 +1,6 @@
 // The guesses of the last hour at a password, one row an address, known or not. The row's lock makes the count exact.
 
+import { sql } from 'kysely';
 import type { PasswordGuess } from '../domain/limits.ts';
 import type { Store } from '../flows/ports.ts';
 import type { Db } from './database.ts';
@@ -23,18 +24,12 @@ export async function countPasswordGuess(
 }
 
 export async function forgetPasswordGuess(db: Db, emailHash: Uint8Array, guessId: string): Promise<void> {
-  const row = await db
-    .selectFrom('PasswordGuesses')
-    .select('guesses')
-    .where('emailHash', '=', emailHash)
-    .forNoKeyUpdate()
-    .executeTakeFirst();
-  if (row === undefined) return;
-  await saveGuesses(
-    db,
-    emailHash,
-    row.guesses.filter((guess) => guess.id !== guessId),
-  );
+  await sql`
+    update password_guesses
+    set guesses = (
+      select coalesce(jsonb_agg(guess), '[]') from jsonb_array_elements(guesses) guess where guess ->> 'id' <> ${guessId}
+    )
+    where email_hash = ${emailHash}`.execute(db);
 }
 
 async function saveGuesses(db: Db, emailHash: Uint8Array, guesses: readonly PasswordGuess[]): Promise<void> {

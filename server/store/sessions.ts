@@ -1,5 +1,6 @@
 // The rows of sessions. A session that is over keeps its cause until it would have expired.
 
+import { sql } from 'kysely';
 import type { Session, SessionEndCause } from '../domain/session.ts';
 import type { SessionFilter, SessionRecord } from '../flows/ports.ts';
 import { findAccount } from './accounts.ts';
@@ -80,13 +81,14 @@ export async function saveSession(db: Db, session: Session): Promise<void> {
     .execute();
 }
 
+/** Ends the live sessions that fit, and returns their ids. */
 export async function endSessions(
   db: Db,
   accountId: string,
   filter: SessionFilter,
   cause: SessionEndCause,
   now: Date,
-): Promise<number> {
+): Promise<readonly string[]> {
   const ended = await db
     .updateTable('Session')
     .set({ endTime: now, endCause: cause })
@@ -96,5 +98,19 @@ export async function endSessions(
     .$if(filter.sessionId !== undefined, (query) => query.where('sessionId', '=', filter.sessionId ?? ''))
     .returning('sessionId')
     .execute();
-  return ended.length;
+  return ended.map(({ sessionId }) => sessionId);
+}
+
+/** Ends the oldest live sessions of devices that were never trusted, so that `most` are left; returns how many. */
+export async function endSurplusSessions(db: Db, accountId: string, most: number, now: Date): Promise<number> {
+  const { rows } = await sql`
+    update session set end_time = ${now}, end_cause = 'REPLACED'
+    where account_id = ${accountId} and session_id in (
+      select s.session_id from session s
+      join device d on d.account_id = s.account_id and d.device_id = s.device_id
+      where s.account_id = ${accountId} and s.end_time is null and d.trust_time is null
+      order by s.session_id desc offset ${most}
+    )
+    returning 1`.execute(db);
+  return rows.length;
 }

@@ -3,7 +3,7 @@
 import { sql } from 'kysely';
 import { appAudience, appSends } from '../domain/challenge.ts';
 import type { Limits } from '../domain/limits.ts';
-import type { AccountTransaction, DirectoryWriter, Store } from '../flows/ports.ts';
+import type { AccountKey, AccountTransaction, DirectoryWriter, Store } from '../flows/ports.ts';
 import { busChannel } from '../platform/bus.ts';
 import * as accounts from './accounts.ts';
 import * as challenges from './challenges.ts';
@@ -26,8 +26,8 @@ export function createStore(database: Database, settings: StoreSettings): Store 
   const read: Database['read'] = (work) => database.read(work);
   const transaction: Database['transaction'] = (work) => database.transaction(work);
   return {
-    inAccount: async (accountId, work) => {
-      const attempt = () => transaction((db) => inAccount(db, accountId, settings, work));
+    inAccount: async (accountId, work, key) => {
+      const attempt = () => transaction((db) => inAccount(db, accountId, settings, work, key));
       try {
         return await attempt();
       } catch (error) {
@@ -38,6 +38,7 @@ export function createStore(database: Database, settings: StoreSettings): Store 
     },
     countPasswordGuess: (emailHash, decide, now) =>
       transaction((db) => guesses.countPasswordGuess(db, emailHash, decide, now)),
+    forgetPasswordGuess: (emailHash, guessId) => read((db) => guesses.forgetPasswordGuess(db, emailHash, guessId)),
     findAccount: (accountId) => read((db) => accounts.findAccount(db, accountId)),
     findSession: (accountId, sessionId) => read((db) => sessions.findSessionRecord(db, accountId, sessionId)),
     markSessionUsed: (accountId, sessionId, generation, now) =>
@@ -69,13 +70,14 @@ async function inAccount<T>(
   accountId: string,
   { limits, replicaId }: StoreSettings,
   work: (tx: AccountTransaction) => Promise<T>,
+  key: AccountKey | undefined,
 ): Promise<T> {
   let heard = false;
   const tell = (whether: boolean) => {
     heard ||= whether;
   };
   const result = await work({
-    account: await accounts.lockAccount(db, accountId),
+    account: await accounts.lockAccount(db, accountId, key),
     saveAccount: (account) => accounts.saveAccount(db, account),
 
     challenge: (challengeId) => challenges.findChallenge(db, accountId, challengeId),
@@ -105,8 +107,14 @@ async function inAccount<T>(
     saveSession: (session) => sessions.saveSession(db, session),
     endSessions: async (filter, cause, now) => {
       const ended = await sessions.endSessions(db, accountId, filter, cause, now);
-      tell(ended > 0);
-      return ended;
+      if (ended.length === 0) return 0;
+      tell(true);
+      // Their grants serve only them.
+      await challenges.closeChallengesOf(db, accountId, ended, now);
+      return ended.length;
+    },
+    endSurplusSessions: async (most, now) => {
+      tell((await sessions.endSurplusSessions(db, accountId, most, now)) > 0);
     },
 
     device: (deviceId) => devices.findDevice(db, accountId, deviceId),
@@ -130,8 +138,6 @@ async function inAccount<T>(
       tell(delivery.channel === 'APP');
       return deliveries.insertDelivery(db, delivery, now);
     },
-    forgetPasswordGuess: (emailHash, guessId) => guesses.forgetPasswordGuess(db, emailHash, guessId),
-
     setPasswordHash: (passwordHash, now) => accounts.setPasswordHash(db, accountId, passwordHash, now),
     updateDirectoryAccount: (change, now) => accounts.updateDirectoryAccount(db, accountId, change, now),
   });

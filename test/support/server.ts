@@ -91,9 +91,15 @@ export function testConfig(
   };
 }
 
-export async function startTestServer(env: Readonly<Record<string, string>> = {}): Promise<TestServer> {
-  const [database, mail] = await Promise.all([createDatabase(), startMailServer()]);
-  const clock = createTestClock();
+/** @param beside another server, whose database, mail server and clock this one shares: one more replica. */
+export async function startTestServer(
+  env: Readonly<Record<string, string>> = {},
+  beside?: TestServer,
+): Promise<TestServer> {
+  const [database, mail] = beside
+    ? [{ url: beside.databaseUrl, drop: async () => {} }, beside.mail]
+    : await Promise.all([createDatabase(), startMailServer()]);
+  const clock = beside?.clock ?? createTestClock();
   const log: string[] = [];
   const config = testConfig({ databaseUrl: database.url, smtpUrl: mail.url }, env);
   const app = await startApp(config, createLog(config.logLevel, { write: (line) => log.push(line) }), clock);
@@ -102,8 +108,7 @@ export async function startTestServer(env: Readonly<Record<string, string>> = {}
   const service = createServiceClient({ baseUrl: app.internalAddress, serviceToken, timeoutMs: 20_000 });
   const appClient = (options: Partial<AppClientOptions> = {}) =>
     createAppClient({
-      transport: (interceptors) =>
-        createConnectTransport({ baseUrl: app.publicAddress, httpVersion: '2', interceptors }),
+      transport: (needs) => createConnectTransport({ baseUrl: app.publicAddress, httpVersion: '2', ...needs }),
       clientVersion: '2.3',
       platform: 'ios',
       timeoutMs: 20_000,
@@ -156,7 +161,7 @@ export async function startTestServer(env: Readonly<Record<string, string>> = {}
     stop: async () => {
       await app.stop();
       await pool.end();
-      await mail.stop();
+      if (beside === undefined) await mail.stop();
       await database.drop();
     },
   };

@@ -255,8 +255,7 @@ export const RevocationReason = {
   ADMINISTRATIVE: 1,
 
   /**
-   * The password was changed, where accounts live in another system: open challenges close too, and
-   * `password_change_required` is cleared. The device is told the cause `PASSWORD_CHANGED`.
+   * The password was changed. The device is told the cause `PASSWORD_CHANGED`. SetPassword does this by itself.
    *
    * @generated from enum value: REVOCATION_REASON_PASSWORD_CHANGED = 2;
    */
