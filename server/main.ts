@@ -1,12 +1,19 @@
 // Starts the server and stops it on SIGTERM or SIGINT. Knows exit codes, and nothing else.
 
-import { type AppConfig, startApp } from './app.ts';
+import { enableCompileCache } from 'node:module';
+import type { App, AppConfig } from './app.ts';
 import { type Config, ConfigError, exitCodeOfConfigError, readConfig } from './config.ts';
 import { systemClock } from './platform/clock.ts';
-import { createLog, type Logger } from './platform/log.ts';
+import type { Logger } from './platform/log.ts';
+
+/** From the signal to the exit, whatever hangs: the bound of the contract, with a little for the exit itself. */
+const stopWithinMs = 9_800;
 
 async function main(): Promise<void> {
   const config = readConfig(process.env);
+  // What follows is loaded once the settings are good, so that a wrong one is told at once. Compiling is half of a start.
+  enableCompileCache();
+  const [{ createLog }, { startApp }] = await Promise.all([import('./platform/log.ts'), import('./app.ts')]);
   const log = createLog(config.logLevel);
   if (config.mode === 'production') {
     const app = await startApp(complete(config), log, systemClock);
@@ -17,15 +24,17 @@ async function main(): Promise<void> {
   // Only development has these parts installed.
   const { startDevelopment } = await import('./development/development.ts');
   const development = await startDevelopment(config, log);
-  try {
-    const app = await startApp(development.config, log, systemClock);
-    process.stdout.write(await development.introduce(app));
-    stopOnSignal(log, async () => {
-      await app.stop();
-      await development.stop();
-    });
-  } catch (error) {
+  let app: App | undefined;
+  const stop = async () => {
+    await app?.stop();
     await development.stop();
+  };
+  try {
+    app = await startApp(development.config, log, systemClock);
+    process.stdout.write(await development.introduce(app));
+    stopOnSignal(log, stop);
+  } catch (error) {
+    await stop();
     throw error;
   }
 }
@@ -46,6 +55,10 @@ function stopOnSignal(log: Logger, stop: () => Promise<void>): void {
     if (stopping) process.exit(1);
     stopping = true;
     log.info({ signal }, 'stopping');
+    setTimeout(() => {
+      log.warn('what did not end in time is cut');
+      process.exit(0);
+    }, stopWithinMs);
     stop().then(
       () => process.exit(0),
       (error) => {

@@ -12,7 +12,7 @@ import type { Logger } from '../platform/log.ts';
 import { type DeliverPayload, type DeliveryLog, deliverTask, type QueuedDelivery } from '../store/deliveries.ts';
 import { compose, type Message } from './compose.ts';
 import type { Handover, Mailer } from './email.ts';
-import { type JobRescue, keepJobsAlive } from './rescue.ts';
+import { keepJobsAlive } from './rescue.ts';
 
 export interface OutboxSettings {
   readonly databaseUrl: string;
@@ -43,6 +43,7 @@ const mostAttempts = 25;
 /** Starts the worker, and starts it again whenever the database took it down. */
 export function startOutbox(deps: OutboxDeps, settings: OutboxSettings): Outbox {
   const stopped = new AbortController();
+  const aborted = new Promise<void>((resolve) => stopped.signal.addEventListener('abort', () => resolve()));
   let runner: Runner | undefined;
   const supervise = async () => {
     while (!stopped.signal.aborted) {
@@ -58,7 +59,7 @@ export function startOutbox(deps: OutboxDeps, settings: OutboxSettings): Outbox 
       const events = new EventEmitter();
       const alive = keepJobsAlive(settings.databaseUrl, events, deps.log);
       try {
-        runner = await startWorker(deps, settings, pool, events, alive);
+        runner = await startWorker(deps, settings, pool, events, Promise.race([alive.held, aborted]));
         if (stopped.signal.aborted) await runner.stop();
         await runner.promise;
       } catch (error) {
@@ -86,7 +87,7 @@ function startWorker(
   settings: OutboxSettings,
   pgPool: pg.Pool,
   events: EventEmitter,
-  alive: JobRescue,
+  held: Promise<void>,
 ): Promise<Runner> {
   return run({
     pgPool,
@@ -96,11 +97,10 @@ function startWorker(
     pollInterval: 1_000,
     noHandleSignals: true,
     logger: workerLogger(deps.log),
+    // No job is taken before the lock that says who lives: another replica would take it for a dead one's.
+    preset: { plugins: [{ name: 'lives-first', worker: { hooks: { startWorker: () => held } } }] },
     taskList: {
-      [deliverTask]: async (payload, helpers) => {
-        await alive.held;
-        await deliver(deps, settings, payload as DeliverPayload, helpers);
-      },
+      [deliverTask]: (payload, helpers) => deliver(deps, settings, payload as DeliverPayload, helpers),
       [maintainTask]: () => deps.maintain(),
     },
     // Once an hour in the whole deployment, whichever replica takes it.
@@ -123,7 +123,7 @@ async function deliver(
   if (letter.kind === 'none') return note('FAILED', letter.why);
   await deps.deliveries.handOver(accountId, deliveryId, deps.clock.now());
   const message = compose(letter.message, { locale: queued.delivery.locale, brandName: settings.brandName });
-  const handover: Handover = await deps.mailer.send(letter.to, deliveryId, message);
+  const handover = withoutSecrets(await deps.mailer.send(letter.to, deliveryId, message), letter);
   deps.log.info({ accountId, deliveryId, outcome: handover.kind, attempt: job.attempts }, 'mail handed over');
   switch (handover.kind) {
     case 'accepted':
@@ -136,6 +136,12 @@ async function deliver(
       // The worker tries again later.
       throw new Error('the mail server could not take it now');
   }
+}
+
+/** Mail servers quote what they took or refused: the code, which is never stored, and the address, which is elsewhere. */
+function withoutSecrets(handover: Handover, { to, message }: Extract<Letter, { readonly kind: 'letter' }>): Handover {
+  const answer = handover.answer.replaceAll(to, maskEmail(to));
+  return { ...handover, answer: message.kind === 'code' ? answer.replaceAll(message.code, '…') : answer };
 }
 
 type Letter =

@@ -11,7 +11,7 @@ const sweepEveryMs = 2_000;
 const lockSpace = 4_071_996;
 
 export interface JobRescue {
-  /** Settles when the worker's lock is held: before that, others would take its jobs for a dead one's. */
+  /** Settles when the lock is held: before that, others would take the jobs of this worker for those of a dead one. */
   readonly held: Promise<void>;
   stop(): Promise<void>;
 }

@@ -75,6 +75,11 @@ export async function updateSettings(
       return 'refused' in opened ? opened : { ok: { challengeGrant: opened.ok } };
     }
 
+    // Unset is no guess, and is not counted as one.
+    if (update.code === '') {
+      const violations = [{ field: 'code', description: 'must come with challenge_token' }];
+      return refuse({ reason: 'REQUEST_INVALID', violations });
+    }
     const held = deps.secrets.read(update.challengeToken);
     const challenge = held?.accountId === accountId ? await tx.challengeByToken(held.hash) : undefined;
     if (challenge?.purpose !== 'SWITCH_OFF' || challenge.sessionId !== sessionId) {

@@ -124,22 +124,26 @@ function developerMessage(refusal: Refusal): string {
   return text;
 }
 
+/** Of what the wire quotes, such as a path; gRPC puts it into headers, twice, and longer ones would break the stream. */
+const longestQuote = 200;
+
 /** Errors that Connect itself makes: a body that can't be read, an encoding or time-out that makes no sense. */
 function typeWireError(error: ConnectError): ConnectError {
+  const message = error.rawMessage.slice(0, longestQuote).toWellFormed();
   switch (error.code) {
     case Code.InvalidArgument:
     // Too large: the same fault of the same request, whatever Connect calls it.
     case Code.ResourceExhausted: {
-      const value = { fieldViolations: [{ field: '', description: error.rawMessage }] };
-      return makeError('REQUEST_INVALID', error.rawMessage, {}, [{ desc: BadRequestSchema, value }], error);
+      const value = { fieldViolations: [{ field: '', description: message }] };
+      return makeError('REQUEST_INVALID', message, {}, [{ desc: BadRequestSchema, value }], error);
     }
     case Code.Unimplemented: {
       const reason = /compression|encoding/.test(error.rawMessage) ? 'ENCODING_UNSUPPORTED' : 'METHOD_UNKNOWN';
-      return makeError(reason, error.rawMessage, {}, [], error);
+      return makeError(reason, message, {}, [], error);
     }
     // Health asks for services by name.
     case Code.NotFound:
-      return makeError('SERVICE_UNKNOWN', error.rawMessage, {}, [], error);
+      return makeError('SERVICE_UNKNOWN', message, {}, [], error);
     case Code.DeadlineExceeded:
       return makeError('DEADLINE_EXCEEDED', 'the deadline passed before the call was done', {}, [], error);
     case Code.Canceled:

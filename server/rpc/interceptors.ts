@@ -1,7 +1,7 @@
 // What happens around every call, outermost first: log and type its errors, name the caller, validate, let in.
 
 import type { DescMessage, Message } from '@bufbuild/protobuf';
-import { pathToString } from '@bufbuild/protobuf/reflect';
+import { isReflectList, isReflectMessage, pathToString, reflect } from '@bufbuild/protobuf/reflect';
 import { createValidator, type Validator } from '@bufbuild/protovalidate';
 import { Code, type Interceptor, type StreamRequest, type UnaryRequest } from '@connectrpc/connect';
 import { DomainError } from '../domain/errors.ts';
@@ -139,13 +139,23 @@ async function* checkEach<M extends Message>(validator: Validator, schema: DescM
 
 function check(validator: Validator, schema: DescMessage, message: Message): void {
   const result = validator.validate(schema, message);
-  if (result.kind === 'valid') return;
   if (result.kind === 'error') throw result.error;
-  throw new DomainError({
-    reason: 'REQUEST_INVALID',
-    violations: result.violations.map((violation) => ({
-      field: pathToString(violation.field),
-      description: violation.message,
-    })),
-  });
+  const violations =
+    result.kind === 'invalid'
+      ? result.violations.map(({ field, message }) => ({ field: pathToString(field), description: message }))
+      : [...stringsWithNul(reflect(schema, message), '')].map((field) => ({ field, description: 'must not hold NUL' }));
+  if (violations.length > 0) throw new DomainError({ reason: 'REQUEST_INVALID', violations });
+}
+
+/** The paths of strings with a U+0000. PostgreSQL's text can't hold one, so none comes in, whatever a field's own rules. */
+function* stringsWithNul(value: unknown, path: string): Generator<string> {
+  if (typeof value === 'string' && value.includes('\0')) yield path;
+  else if (isReflectMessage(value)) {
+    for (const field of value.fields) {
+      if (value.isSet(field))
+        yield* stringsWithNul(value.get(field), path === '' ? field.name : `${path}.${field.name}`);
+    }
+  } else if (isReflectList(value)) {
+    for (const [index, item] of [...value].entries()) yield* stringsWithNul(item, `${path}[${index}]`);
+  }
 }

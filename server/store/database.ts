@@ -1,6 +1,7 @@
 // The connection to PostgreSQL: one pool, transactions, and the one place that tells an unreachable database from a bug.
 
 import { MikroORM } from '@mikro-orm/postgresql';
+import type { Client, Pool, PoolClient } from 'pg';
 import { DomainError } from '../domain/errors.ts';
 import { entities } from './entities.ts';
 
@@ -23,7 +24,11 @@ function openOrm(settings: DatabaseSettings) {
     pool: { min: 0, max: settings.poolSize },
     driverOptions: {
       connectionTimeoutMillis: settings.patienceMs,
-      query_timeout: settings.patienceMs,
+      // PostgreSQL itself gives up what waits too long, as for a lock, and the connection stays good.
+      statement_timeout: settings.patienceMs,
+      // Only a server that is silent is later than that.
+      query_timeout: settings.patienceMs + 500,
+      onPoolCreated: (pool: Pool) => pool.on('connect', endWhenSilent),
       // A transaction that its client has forgotten must not hold an account's lock.
       idle_in_transaction_session_timeout: 10_000,
       keepAlive: true,
@@ -55,7 +60,8 @@ export class Database {
 
   /** Runs statements in one transaction; commits when `work` returns, rolls back when it throws. */
   transaction<T>(work: (db: Db) => Promise<T>): Promise<T> {
-    return this.#bounded(() => this.#orm.em.fork().transactional((em) => work(openKysely(em))));
+    // By Kysely, which gives the connection back also where begin, commit or rollback failed.
+    return this.#bounded(() => openKysely(this.#orm.em.fork()).transaction().execute(work));
   }
 
   /** Whether PostgreSQL answers. */
@@ -86,12 +92,32 @@ export class Database {
   }
 }
 
+/** A query that was given up leaves its connection busy, perhaps within a transaction: nobody may get it after that. */
+function endWhenSilent(client: PoolClient): void {
+  const query = client.query.bind(client) as (...args: unknown[]) => unknown;
+  const watched = (...args: unknown[]) => {
+    const result = query(...args);
+    if (result instanceof Promise) {
+      result.catch((error: unknown) => {
+        if (error instanceof Error && error.message === queryTimeout)
+          (client as unknown as Client).end().catch(() => {});
+      });
+    }
+    return result;
+  };
+  Object.assign(client, { query: watched });
+}
+
 function unavailable(cause: unknown): DomainError {
   return new DomainError({ reason: 'DEPENDENCY_UNAVAILABLE', retryAfterMs: 1_000 }, { cause });
 }
 
-// Connection exceptions, insufficient resources, operator intervention; lock and deadlock are worth another try as well.
-const unavailableStates = /^(08|53|57P|40001|40P01|55P03|25P03)/;
+/** What pg says when query_timeout passes. */
+const queryTimeout = 'Query read timeout';
+
+// Connection exceptions, insufficient resources, operator intervention, a statement that took too long; lock and deadlock
+// are worth another try as well.
+const unavailableStates = /^(08|53|57P|57014|40001|40P01|55P03|25P03)/;
 const networkErrors = /^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|ENOENT|EHOSTUNREACH|ENETUNREACH)/;
 
 /** Whether an error means that PostgreSQL is out of reach, rather than that the statement is wrong. */

@@ -1,0 +1,213 @@
+// The keys that are outside the database: what changes with a rotation and what does not, and which tokens are believed.
+
+import { createHmac, createPrivateKey, createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
+import { createLocalJWKSet, jwtVerify } from 'jose';
+import { describe, expect, test } from 'vitest';
+import type { AccessClaims } from '../../server/flows/ports.ts';
+import { createAccessTokens, createCodes, type NamedKey } from '../../server/platform/keys.ts';
+
+const old: NamedKey = { keyId: 'old', key: Buffer.from(Array.from({ length: 32 }, (_, index) => index)) };
+const fresh: NamedKey = { keyId: 'fresh', key: Buffer.alloc(32, 7) };
+
+describe('codes', () => {
+  const challengeId = '0197a3c2-5b00-7abc-8def-0123456789ab';
+  const ofOld = { challengeId, codeKeyId: 'old' };
+  const ofFresh = { challengeId, codeKeyId: 'fresh' };
+
+  test('are those that OpenSSL computes under the key that the challenge names', () => {
+    // As in test/domain/code.test.ts.
+    expect(createCodes([old], 6).derive(ofOld, 'EMAIL')).toBe('594369');
+    expect(createCodes([old], 9).derive(ofOld, 'EMAIL')).toBe('981594369');
+    expect(createCodes([old], 6).derive(ofOld, 'APP')).toBe('597779');
+  });
+
+  test('of the old key are good after a new key has come first, and new challenges use the new one', () => {
+    const code = createCodes([old], 6).derive(ofOld, 'EMAIL');
+    const rotated = createCodes([fresh, old], 6);
+    expect(rotated.currentKeyId()).toBe('fresh');
+    expect(rotated.derive(ofOld, 'EMAIL')).toBe(code);
+    expect(rotated.matches(ofOld, ['EMAIL'], code)).toBe(true);
+    expect(rotated.derive(ofFresh, 'EMAIL')).not.toBe(code);
+    expect(rotated.matches(ofFresh, ['EMAIL'], code)).toBe(false);
+  });
+
+  test('of a key that was taken out can’t be made, and the error names it', () => {
+    const codes = createCodes([fresh], 6);
+    expect(() => codes.derive(ofOld, 'EMAIL')).toThrow('no code key old');
+    expect(() => codes.matches(ofOld, ['EMAIL'], '594369')).toThrow('no code key old');
+  });
+
+  test('match on the channels that were sent, and on no other', () => {
+    const codes = createCodes([old], 6);
+    const [email, app] = [codes.derive(ofOld, 'EMAIL'), codes.derive(ofOld, 'APP')];
+    expect(codes.matches(ofOld, ['EMAIL'], email)).toBe(true);
+    expect(codes.matches(ofOld, ['EMAIL'], app)).toBe(false);
+    expect(codes.matches(ofOld, ['APP', 'EMAIL'], app)).toBe(true);
+    expect(codes.matches(ofOld, ['APP', 'EMAIL'], email)).toBe(true);
+    expect(codes.matches(ofOld, [], email)).toBe(false);
+  });
+
+  test.each(['', '59436', '5943690', '0594369', '594369 ', '594368', '981594369', '594369'.repeat(4)])(
+    'are not matched by %j',
+    (presented) => {
+      expect(createCodes([old], 6).matches(ofOld, ['EMAIL'], presented)).toBe(false);
+    },
+  );
+
+  test('need a key', () => {
+    expect(() => createCodes([], 6).currentKeyId()).toThrow('no key');
+  });
+});
+
+describe('access tokens', () => {
+  const claims: AccessClaims = {
+    accountId: 'account-1',
+    sessionId: '0197a3c2-5b00-7abc-8def-0123456789ab',
+    deviceId: '0197a3c2-5b00-7abc-8def-0123456789ac',
+    amr: ['pwd', 'otp'],
+    generation: 3,
+    issueTime: new Date('2026-11-24T08:00:00Z'),
+    expireTime: new Date('2026-11-24T08:05:00Z'),
+  };
+  const tokens = createAccessTokens([fresh, old], 'the issuer', 'the audience');
+  const during = new Date('2026-11-24T08:01:00Z');
+
+  const jwks = ({ publicKeys }: ReturnType<typeof createAccessTokens>) => ({
+    keys: publicKeys().map(({ keyId, publicKey }) => ({
+      kty: 'OKP',
+      crv: 'Ed25519',
+      kid: keyId,
+      alg: 'EdDSA',
+      use: 'sig',
+      x: Buffer.from(publicKey).toString('base64url'),
+    })),
+  });
+
+  /** A token of any header and claims, signed as it says or not at all. */
+  const forge = (header: object, payload: object, signature: (input: Buffer) => Buffer) => {
+    const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString('base64url');
+    const input = `${encode(header)}.${encode(payload)}`;
+    return `${input}.${signature(Buffer.from(input)).toString('base64url')}`;
+  };
+  // RFC 8410, 7.
+  const privateKey = ({ key }: NamedKey) => {
+    const head = Buffer.from('302e020100300506032b657004220420', 'hex');
+    return createPrivateKey({ key: Buffer.concat([head, key]), format: 'der', type: 'pkcs8' });
+  };
+  const signedByFresh = (input: Buffer) => sign(null, input, privateKey(fresh));
+  const header = { alg: 'EdDSA', typ: 'at+jwt', kid: 'fresh' };
+  const payload = {
+    iss: 'the issuer',
+    aud: 'the audience',
+    sub: 'account-1',
+    sid: claims.sessionId,
+    did: claims.deviceId,
+    amr: ['pwd'],
+    jti: `${claims.sessionId}.1`,
+    iat: 1_795_507_200,
+    exp: 1_795_507_500,
+  };
+
+  test('are read as they were signed, expired or not', async () => {
+    expect(await tokens.read(await tokens.sign(claims))).toEqual(claims);
+  });
+
+  test('are verified by another library with the published keys', async () => {
+    const token = await tokens.sign(claims);
+    const { payload: read, protectedHeader } = await jwtVerify(token, createLocalJWKSet(jwks(tokens)), {
+      issuer: 'the issuer',
+      audience: 'the audience',
+      typ: 'at+jwt',
+      currentDate: during,
+    });
+    expect(protectedHeader).toEqual({ alg: 'EdDSA', typ: 'at+jwt', kid: 'fresh' });
+    expect(read).toMatchObject({
+      iss: 'the issuer',
+      aud: 'the audience',
+      sub: 'account-1',
+      sid: claims.sessionId,
+      did: claims.deviceId,
+      amr: ['pwd', 'otp'],
+      iat: claims.issueTime.getTime() / 1000,
+      exp: claims.expireTime.getTime() / 1000,
+    });
+    const others = createAccessTokens([{ keyId: 'fresh', key: Buffer.alloc(32, 8) }], 'the issuer', 'the audience');
+    await expect(jwtVerify(token, createLocalJWKSet(jwks(others)), { currentDate: during })).rejects.toThrow(
+      'signature',
+    );
+  });
+
+  test('publish the public halves alone, the signing one first', () => {
+    expect(tokens.publicKeys().map(({ keyId }) => keyId)).toEqual(['fresh', 'old']);
+    for (const [index, named] of [fresh, old].entries()) {
+      const { x } = createPublicKey(privateKey(named)).export({ format: 'jwk' });
+      expect(Buffer.from(tokens.publicKeys()[index]?.publicKey ?? []).toString('base64url')).toBe(x);
+    }
+  });
+
+  test('of the old key are read after a rotation, and no longer once it is taken out', async () => {
+    const before = createAccessTokens([old], 'the issuer', 'the audience');
+    const token = await before.sign(claims);
+    expect(await tokens.read(token)).toEqual(claims);
+    const after = createAccessTokens([fresh], 'the issuer', 'the audience');
+    expect(await after.read(token)).toBeUndefined();
+  });
+
+  test('are believed where everything is in order, or the forgeries below would prove nothing', async () => {
+    expect(await tokens.read(forge(header, payload, signedByFresh))).toMatchObject({ accountId: 'account-1' });
+  });
+
+  const publicKey = createPublicKey(privateKey(fresh));
+  const confused = (secret: string | Buffer) => (input: Buffer) => createHmac('sha256', secret).update(input).digest();
+  const rsa = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  test.each<readonly [string, string]>([
+    ['unsigned', forge({ ...header, alg: 'none' }, payload, () => Buffer.alloc(0))],
+    ['signed, and said not to be', forge({ ...header, alg: 'none' }, payload, signedByFresh)],
+    ['of an empty signature', forge(header, payload, () => Buffer.alloc(0))],
+    [
+      'by HMAC under the public key as PEM',
+      forge({ ...header, alg: 'HS256' }, payload, confused(publicKey.export({ format: 'pem', type: 'spki' }))),
+    ],
+    [
+      'by HMAC under the raw public key',
+      forge({ ...header, alg: 'HS256' }, payload, confused(Buffer.from(tokens.publicKeys()[0]?.publicKey ?? []))),
+    ],
+    ['by RSA', forge({ ...header, alg: 'RS256' }, payload, (input) => sign('sha256', input, rsa.privateKey))],
+    ['of another algorithm’s name', forge({ ...header, alg: 'Ed25519' }, payload, signedByFresh)],
+    ['of a key that is not the one it names', forge({ ...header, kid: 'old' }, payload, signedByFresh)],
+    ['of an unknown key', forge({ ...header, kid: 'none' }, payload, signedByFresh)],
+    ['of no key', forge({ alg: 'EdDSA', typ: 'at+jwt' }, payload, signedByFresh)],
+    [
+      'of its own key',
+      forge({ ...header, kid: 'x', jwk: publicKey.export({ format: 'jwk' }) }, payload, signedByFresh),
+    ],
+    ['of another type', forge({ ...header, typ: 'JWT' }, payload, signedByFresh)],
+    ['of no type', forge({ alg: 'EdDSA', kid: 'fresh' }, payload, signedByFresh)],
+    ['of another issuer', forge(header, { ...payload, iss: 'somebody' }, signedByFresh)],
+    ['for another audience', forge(header, { ...payload, aud: 'somebody' }, signedByFresh)],
+    ['without an end', forge(header, { ...payload, exp: undefined }, signedByFresh)],
+    ['without a session', forge(header, { ...payload, sid: undefined }, signedByFresh)],
+    ['without a generation', forge(header, { ...payload, jti: claims.sessionId }, signedByFresh)],
+    ['that is none', 'a.b.c'],
+    ['that is empty', ''],
+  ])('are refused: one %s', async (_what, token) => {
+    expect(await tokens.read(token)).toBeUndefined();
+  });
+
+  test('are refused when a bit of them was changed', async () => {
+    const token = await tokens.sign(claims);
+    const [head = '', body = '', signature = ''] = token.split('.');
+    const flip = (part: string) => {
+      const bytes = Buffer.from(part, 'base64url');
+      bytes.writeUInt8(bytes.readUInt8(bytes.length - 5) ^ 1, bytes.length - 5);
+      return bytes.toString('base64url');
+    };
+    for (const changed of [
+      `${flip(head)}.${body}.${signature}`,
+      `${head}.${flip(body)}.${signature}`,
+      `${head}.${body}.${flip(signature)}`,
+    ]) {
+      expect(await tokens.read(changed)).toBeUndefined();
+    }
+  });
+});
