@@ -11,7 +11,7 @@ import { startApp } from '../server/app.ts';
 import { readConfig } from '../server/config.ts';
 import { startEmbeddedPostgres } from '../server/development/embedded-postgres.ts';
 import { systemClock } from '../server/platform/clock.ts';
-import { hashServiceToken, scopes } from '../server/rpc/service-tokens.ts';
+import { hashServiceToken, scopes } from '../server/platform/service-tokens.ts';
 
 type Kind = 'known' | 'unknown';
 

@@ -20,34 +20,33 @@ import type { Deps } from './flows/accounts.ts';
 import type { Clock } from './flows/ports.ts';
 import { authenticate } from './flows/sessions.ts';
 import { createOrigins } from './location/origins.ts';
-import { bundledCityFiles, openPlaces } from './location/places.ts';
+import { bundledCityFiles, openPlaces, type Places } from './location/places.ts';
 import { startPostgresBus } from './platform/bus.ts';
 import { createRandom } from './platform/clock.ts';
 import { createAccessTokens, createCodes, type NamedKey } from './platform/keys.ts';
 import type { Logger } from './platform/log.ts';
 import { secrets } from './platform/secrets.ts';
+import type { ServiceToken } from './platform/service-tokens.ts';
 import { accounts } from './rpc/accounts.ts';
 import { peerContext } from './rpc/call.ts';
 import { createGate, minimumHeader } from './rpc/client-version.ts';
 import { createCors } from './rpc/cors.ts';
-import { toConnectError } from './rpc/errors.ts';
 import { createRequestHandler, cut, type RequestHandlerOptions } from './rpc/handler.ts';
 import { createServingState, healthService } from './rpc/health.ts';
-import { internalInterceptors, publicInterceptors } from './rpc/interceptors.ts';
+import { internalInterceptors, logEarlyRefusal, publicInterceptors, typeAndLog } from './rpc/interceptors.ts';
 import { type Listener, listen, type NodeHandler } from './rpc/listener.ts';
 import { loginActivity } from './rpc/login-activity.ts';
 import { createPendingCount } from './rpc/pending-count.ts';
 import { reflectionRoutes } from './rpc/reflection.ts';
 import { ensureRequestId, requestIdHeader } from './rpc/request-id.ts';
-import type { ServiceToken } from './rpc/service-tokens.ts';
 import { jwks, sessions } from './rpc/sessions.ts';
 import { trustedDevices } from './rpc/trusted-devices.ts';
 import { twoStepAuth } from './rpc/two-step-auth.ts';
-import { Database, isUnavailable } from './store/database.ts';
+import { Database, isMisconfigured, isUnavailable } from './store/database.ts';
 import { createDeliveryLog } from './store/deliveries.ts';
 import { maintain } from './store/maintenance.ts';
 import { migrate } from './store/migrate.ts';
-import { createDirectoryWriter, createStore } from './store/store.ts';
+import { createDirectoryEntries, createDirectoryWriter, createStore } from './store/store.ts';
 import { createLiveStore } from './store/streams.ts';
 
 /** What development mode fills in, and production must be given. */
@@ -71,29 +70,20 @@ export interface App {
 /** A message is a few hundred bytes; what is larger is no request of ours. */
 const readMaxBytes = 64 * 1024;
 const graceMs = 10_000;
-/** A call that needs the database waits for it this long in all. */
-const databasePatienceMs = 1_500;
 const healthEveryMs = 500;
 
 export async function startApp(config: AppConfig, log: Logger, clock: Clock): Promise<App> {
   const random = createRandom();
-  const [places] = await Promise.all([
-    openPlaces({
-      cityFiles: config.geoipCity === undefined ? bundledCityFiles() : [config.geoipCity],
-      ...(config.geoipConnectionType === undefined ? {} : { connectionTypeFile: config.geoipConnectionType }),
-      log,
-    }),
-    migrateWhenReachable(config.databaseUrl, clock, log),
-  ]);
+  const [places] = await Promise.all([openPlacesOf(config, log), migrateWhenReachable(config.databaseUrl, clock, log)]);
   const database = new Database({
     url: config.databaseUrl,
     poolSize: config.databasePoolSize,
-    patienceMs: databasePatienceMs,
+    patienceMs: config.databasePatienceMs,
   });
   const replicaId = random.uuid(clock.now());
   const bus = startPostgresBus(config.databaseUrl, log);
   const passwords = await createPasswords(config.hashesAtOnce, 200);
-  const directory = createEmbeddedDirectory(database, passwords);
+  const directory = createEmbeddedDirectory(createDirectoryEntries(database), passwords);
   const codes = createCodes(config.codeKeys, config.limits.codeDigits);
   const live = await startLiveStreams({
     clock,
@@ -132,10 +122,15 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock): Pr
   );
 
   const serving = createServingState(true);
-  const health = setInterval(async () => serving.set(await database.answers()), healthEveryMs);
   const shutdown = new AbortController();
+  const health = setInterval(async () => {
+    const answers = await database.answers();
+    if (shutdown.signal.aborted || answers === serving.get()) return;
+    log.warn({ serving: answers }, 'PostgreSQL answers or does not, and health says so');
+    serving.set(answers);
+  }, healthEveryMs);
   const pendingCount = createPendingCount(log);
-  const common = { toConnectError, readMaxBytes, log, shutdownSignal: shutdown.signal };
+  const common = { toConnectError: typeAndLog(log), readMaxBytes, log, shutdownSignal: shutdown.signal };
   const http = new Map([['/.well-known/jwks.json', jwks(deps)]]);
 
   const gate = createGate({ ...config, onRefusedSoon: pendingCount.add });
@@ -154,7 +149,11 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock): Pr
       trustedProxies: config.trustedProxies,
       authenticate: (token, level) => authenticate(deps, token, level),
     }),
-    admit: (method, header) => (isOurs(method.parent) ? gate.admit(header) : undefined),
+    admit: (method, header) => {
+      const refused = isOurs(method.parent) ? gate.admit(header) : undefined;
+      if (refused) logEarlyRefusal(log, { path: `/${method.parent.typeName}/${method.name}`, header }, refused);
+      return refused;
+    },
     answerHeaders: (_method, header) => [
       [requestIdHeader, ensureRequestId(header)],
       [minimumHeader, gate.minimumFor(header)],
@@ -202,6 +201,19 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock): Pr
   return { publicAddress: publicAddress ?? '', internalAddress: internalAddress ?? '', deps, stop };
 }
 
+async function openPlacesOf(config: AppConfig, log: Logger): Promise<Places> {
+  try {
+    return await openPlaces({
+      cityFiles: config.geoipCity === undefined ? bundledCityFiles() : [config.geoipCity],
+      ...(config.geoipConnectionType === undefined ? {} : { connectionTypeFile: config.geoipConnectionType }),
+      log,
+    });
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new ConfigError(`COUNTERSIGN_GEOIP_CITY or COUNTERSIGN_GEOIP_CONNECTION_TYPE: ${why}`);
+  }
+}
+
 async function listenOn(setting: string, address: Address, handler: NodeHandler, log: Logger): Promise<Listener> {
   try {
     return await listen({ ...address, handler, log });
@@ -239,6 +251,10 @@ async function migrateWhenReachable(url: string, clock: Clock, log: Logger): Pro
     try {
       return await migrate(url, clock.now());
     } catch (error) {
+      if (isMisconfigured(error)) {
+        const why = error instanceof Error ? error.message : String(error);
+        throw new ConfigError(`DATABASE_URL takes a database that can be used as it says: ${why}`);
+      }
       if (!isUnavailable(error)) throw error;
       log.warn(
         { why: error instanceof Error ? error.message : String(error) },

@@ -5,9 +5,9 @@ import { type ClientVersion, parseClientVersion } from './domain/client-version.
 import type { Platform } from './domain/device.ts';
 import { platforms } from './domain/device.ts';
 import type { Limits } from './domain/limits.ts';
+import { parseTrustedProxies, type TrustedProxies } from './platform/client-address.ts';
 import type { NamedKey } from './platform/keys.ts';
-import { parseTrustedProxies, type TrustedProxies } from './rpc/client-address.ts';
-import { type Scope, type ServiceToken, scopes } from './rpc/service-tokens.ts';
+import { type Scope, type ServiceToken, scopes } from './platform/service-tokens.ts';
 
 export interface Address {
   readonly host: string;
@@ -16,12 +16,17 @@ export interface Address {
 
 export interface Config {
   readonly mode: 'development' | 'production';
+  /** Whether a proxy in front ends TLS, so that cleartext off loopback is meant. */
+  readonly proxyEndsTls: boolean;
+  /** Names like those of our settings that are none: typing errors. */
+  readonly unknownSettings: readonly string[];
   readonly publicAddress: Address;
   readonly internalAddress: Address;
   readonly publicUrl: string;
   readonly dataDir: string;
   readonly databaseUrl: string | undefined;
   readonly databasePoolSize: number;
+  readonly databasePatienceMs: number;
   readonly smtpUrl: string | undefined;
   readonly mailFrom: string;
   readonly mailboxAddress: Address;
@@ -94,16 +99,26 @@ const numbers = {
 } as const;
 
 /** Reads and checks the whole environment. Throws ConfigError at the first setting that is missing or wrong. */
-export function readConfig(env: Environment): Config {
+export function readConfig(given: Environment): Config {
+  const asked = new Set<string>();
+  const env = new Proxy(given, {
+    get: (target, name) => {
+      asked.add(String(name));
+      return typeof name === 'string' ? target[name] : undefined;
+    },
+  });
   const mode = oneOf(env, 'COUNTERSIGN_MODE', ['development', 'production'], 'development');
   const config: Config = {
     mode,
+    proxyEndsTls: oneOf(env, 'COUNTERSIGN_PROXY_ENDS_TLS', ['yes', 'no'], 'no') === 'yes',
+    unknownSettings: [],
     publicAddress: address(env, 'COUNTERSIGN_PUBLIC_ADDRESS', '127.0.0.1:8080'),
     internalAddress: address(env, 'COUNTERSIGN_INTERNAL_ADDRESS', '127.0.0.1:9090'),
     publicUrl: url(env, 'COUNTERSIGN_PUBLIC_URL', ['http:', 'https:']) ?? 'http://127.0.0.1:8080',
     dataDir: env['COUNTERSIGN_DATA_DIR'] || '.data',
     databaseUrl: url(env, 'DATABASE_URL', ['postgres:', 'postgresql:']),
     databasePoolSize: integer(env, 'COUNTERSIGN_DATABASE_POOL', 20, 2, 1_000),
+    databasePatienceMs: duration(env, 'COUNTERSIGN_DATABASE_PATIENCE', '1500ms', '100ms', '30s'),
     smtpUrl: url(env, 'SMTP_URL', ['smtp:', 'smtps:']),
     mailFrom: mailFrom(env, 'COUNTERSIGN_MAIL_FROM'),
     mailboxAddress: address(env, 'COUNTERSIGN_MAILBOX_ADDRESS', '127.0.0.1:1080'),
@@ -123,12 +138,14 @@ export function readConfig(env: Environment): Config {
     trustedProxies: trustedProxies(env, 'COUNTERSIGN_TRUSTED_PROXIES', 'loopback'),
     allowedOrigins: allowedOrigins(env, 'COUNTERSIGN_ALLOWED_ORIGINS'),
     reflection: oneOf(env, 'COUNTERSIGN_REFLECTION', ['on', 'off'], 'on') === 'on',
-    hashesAtOnce: integer(env, 'COUNTERSIGN_HASHES_AT_ONCE', 2, 1, 64),
+    // Node's thread pool computes them, and checks tokens too: one thread is left for that.
+    hashesAtOnce: integer(env, 'COUNTERSIGN_HASHES_AT_ONCE', 2, 1, threadPoolSize(env) - 1),
     logLevel: oneOf(env, 'COUNTERSIGN_LOG_LEVEL', ['debug', 'info', 'warn', 'error', 'silent'], 'info'),
     limits: limits(env),
   };
   if (mode === 'production') refuseUnfit(env, config);
-  return Object.freeze(config);
+  const unknownSettings = Object.keys(given).filter((name) => name.startsWith('COUNTERSIGN_') && !asked.has(name));
+  return Object.freeze({ ...config, unknownSettings });
 }
 
 /** What production must be given, and what it must not be left to. */
@@ -137,7 +154,6 @@ function refuseUnfit(env: Environment, config: Config): void {
     DATABASE_URL: [config.databaseUrl, 'postgresql://user:password@host:5432/name'],
     SMTP_URL: [config.smtpUrl, 'smtps://user:password@host:465'],
     COUNTERSIGN_MAIL_FROM: [env['COUNTERSIGN_MAIL_FROM'], 'Name <no-reply@example.com>'],
-    COUNTERSIGN_PUBLIC_URL: [env['COUNTERSIGN_PUBLIC_URL'], 'https://accounts.example.com'],
     COUNTERSIGN_CODE_KEYS: [config.codeKeys, 'id:base64 of 32 random bytes, several separated by commas'],
     COUNTERSIGN_SIGNING_KEYS: [config.signingKeys, 'id:base64 of 32 random bytes, several separated by commas'],
     COUNTERSIGN_SERVICE_TOKENS: [env['COUNTERSIGN_SERVICE_TOKENS'], serviceTokensForm],
@@ -148,9 +164,8 @@ function refuseUnfit(env: Environment, config: Config): void {
   if (config.developmentServiceToken !== undefined) {
     throw new ConfigError('COUNTERSIGN_SERVICE_TOKEN is for development: production takes COUNTERSIGN_SERVICE_TOKENS');
   }
-  const proxyEndsTls = oneOf(env, 'COUNTERSIGN_PROXY_ENDS_TLS', ['yes', 'no'], 'no') === 'yes';
   for (const name of ['publicAddress', 'internalAddress'] as const) {
-    if (!isLoopback(config[name].host) && !proxyEndsTls) {
+    if (!isLoopback(config[name].host) && !config.proxyEndsTls) {
       const setting = name === 'publicAddress' ? 'COUNTERSIGN_PUBLIC_ADDRESS' : 'COUNTERSIGN_INTERNAL_ADDRESS';
       throw new ConfigError(
         `${setting} is not loopback and would speak cleartext: set COUNTERSIGN_PROXY_ENDS_TLS=yes where a proxy in front ends TLS`,
@@ -184,6 +199,11 @@ function refuse(name: string, takes: string): never {
   throw new ConfigError(`${name} takes ${takes}`);
 }
 
+/** libuv's own setting and default. */
+function threadPoolSize(env: Environment): number {
+  return integer(env, 'UV_THREADPOOL_SIZE', 4, 2, 1_024);
+}
+
 function oneOf<T extends string>(env: Environment, name: string, values: readonly T[], fallback: T): T {
   const text = env[name] || fallback;
   return values.find((value) => value === text) ?? refuse(name, values.join(' or '));
@@ -196,10 +216,10 @@ function integer(env: Environment, name: string, fallback: number, least: number
   return value >= least && value <= most ? value : refuse(name, `a whole number from ${least} to ${most}`);
 }
 
-const units = { s: second, m: minute, h: hour, d: day } as const;
+const units = { ms: 1, s: second, m: minute, h: hour, d: day } as const;
 
 function parseDuration(text: string): number | undefined {
-  const match = /^(\d{1,6})([smhd])$/.exec(text);
+  const match = /^(\d{1,6})(ms|s|m|h|d)$/.exec(text);
   return match === null ? undefined : Number(match[1]) * units[match[2] as keyof typeof units];
 }
 

@@ -15,6 +15,7 @@ async function main(): Promise<void> {
   enableCompileCache();
   const [{ createLog }, { startApp }] = await Promise.all([import('./platform/log.ts'), import('./app.ts')]);
   const log = createLog(config.logLevel);
+  if (config.unknownSettings.length > 0) log.warn({ settings: config.unknownSettings }, 'settings that nothing reads');
   if (config.mode === 'production') {
     const app = await startApp(complete(config), log, systemClock);
     log.info({ public: app.publicAddress, internal: app.internalAddress }, 'serving');

@@ -5,7 +5,7 @@ import { once } from 'node:events';
 import { chmod, mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { expect, onTestFinished, test } from 'vitest';
+import { expect, onTestFinished, test, vi } from 'vitest';
 import { freePort } from './support/free-port.ts';
 
 const root = new URL('..', import.meta.url).pathname;
@@ -47,22 +47,38 @@ test('every command of the walk does what it says', async () => {
 
   // A walker stands in the project's folder; here the data folder is another, so that a real one is left alone.
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'));
-  const blocks = [...readme.matchAll(/<!-- walk -->\n```sh\n([\s\S]*?)```/g)].map(([, block = '']) => block);
-  expect(blocks.length).toBeGreaterThan(5);
-  const script = Object.entries(ports).reduce(
-    (text, [written, real]) => text.replaceAll(`127.0.0.1:${written}`, `127.0.0.1:${real}`),
-    blocks.join('\n'),
+  const blocksOf = (name: string) =>
+    [...readme.matchAll(new RegExp(`<!-- ${name} -->\\n\`\`\`sh\\n([\\s\\S]*?)\`\`\``, 'g'))].map(
+      ([, block = '']) => block,
+    );
+  const walk = blocksOf('walk');
+  expect(walk.length).toBeGreaterThan(5);
+  // What the third terminal is told to define again, and the first one's blocks with the watcher behind them.
+  const [definitions = ''] = walk;
+  const run = (blocks: readonly string[]) => {
+    const script = Object.entries(ports).reduce(
+      (text, [written, real]) => text.replaceAll(`127.0.0.1:${written}`, `127.0.0.1:${real}`),
+      blocks.join('\n'),
+    );
+    return terminal(script, folder);
+  };
+  const first = run([...walk, ...blocksOf('walk: watch')]);
+  await vi.waitFor(() => expect(first.output()).toMatch(/"twoStepEnabled":true/), { timeout: 40_000 });
+  const second = run([definitions, ...blocksOf('walk: second')]);
+  const codeOnFirst = await vi.waitFor(
+    () => {
+      const code = /"codeArrived"[\s\S]*"code": "(\d{6})"/.exec(first.output())?.[1];
+      if (code === undefined) throw new Error(`no code on the first device: ${first.output()}`);
+      return code;
+    },
+    { timeout: 40_000 },
   );
-  const walker = spawn('bash', ['-euo', 'pipefail', '-c', script], { cwd: folder });
-  let output = '';
-  walker.stdout.on('data', (chunk: Buffer) => {
-    output += chunk;
-  });
-  walker.stderr.on('data', (chunk: Buffer) => {
-    output += chunk;
-  });
-  const [code] = await once(walker, 'exit');
-  expect(code, output).toBe(0);
+  second.type(`${codeOnFirst}\n`);
+  expect(await second.code, second.output()).toBe(0);
+  await first.code;
+  const output = first.output();
+  expect(output).toMatch(/challengeResolved/);
+  expect(output).toMatch(/"cause": "DEVICE_REMOVED"/);
   expect(output).toMatch(/"challengeToken"/);
   expect(output).toMatch(/The code is \d{6}/);
   expect(output).toMatch(/"deviceToken"/);
@@ -70,6 +86,22 @@ test('every command of the walk does what it says', async () => {
   expect(output).toMatch(/"active": true/);
   expect(output).toMatch(/"twoStepEnabled":true/);
 });
+
+/** A shell of a walker, and what stands on its screen. */
+function terminal(script: string, cwd: string) {
+  const shell = spawn('bash', ['-euo', 'pipefail', '-c', script], { cwd });
+  let output = '';
+  for (const stream of [shell.stdout, shell.stderr]) {
+    stream.on('data', (chunk: Buffer) => {
+      output += chunk;
+    });
+  }
+  return {
+    output: () => output,
+    type: (line: string) => shell.stdin.write(line),
+    code: once(shell, 'exit').then(([code]) => code as number),
+  };
+}
 
 test('every setting that is read is explained, and no other', async () => {
   const config = await readFile(join(root, 'server/config.ts'), 'utf8');

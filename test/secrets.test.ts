@@ -213,8 +213,8 @@ async function dump(query: TestServer['query'] = server.query): Promise<string> 
 
 const transportTo =
   (baseUrl: string): AppClientOptions['transport'] =>
-  (interceptors) =>
-    createConnectTransport({ baseUrl, httpVersion: '2', interceptors });
+  (needs) =>
+    createConnectTransport({ baseUrl, httpVersion: '2', ...needs });
 
 /** Which secrets stand in a text: named, so that a failure shows none. */
 function found(text: string, among: readonly Secret[] = secrets): string[] {

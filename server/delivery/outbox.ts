@@ -9,9 +9,9 @@ import { challengeState } from '../domain/challenge.ts';
 import { maskEmail } from '../domain/mask.ts';
 import type { Clock, Codes, Directory } from '../flows/ports.ts';
 import type { Logger } from '../platform/log.ts';
-import { type DeliverPayload, type DeliveryLog, deliverTask, type QueuedDelivery } from '../store/deliveries.ts';
 import { compose, type Message } from './compose.ts';
 import type { Handover, Mailer } from './email.ts';
+import { type DeliverPayload, type DeliveryLog, deliverTask, type QueuedDelivery } from './jobs.ts';
 import { keepJobsAlive } from './rescue.ts';
 
 export interface OutboxSettings {
@@ -47,27 +47,22 @@ export function startOutbox(deps: OutboxDeps, settings: OutboxSettings): Outbox 
   let runner: Runner | undefined;
   const supervise = async () => {
     while (!stopped.signal.aborted) {
-      const pool = new pg.Pool({
-        connectionString: settings.databaseUrl,
-        max: settings.concurrency + 2,
-        connectionTimeoutMillis: 2_000,
-        application_name: 'countersign-outbox',
-      });
-      // A connection that breaks fails its query; here it only must not be thrown.
-      pool.on('error', () => {});
-      pool.on('connect', (client) => client.on('error', () => {}));
+      const pool = workerPool(settings);
       const events = new EventEmitter();
-      const alive = keepJobsAlive(settings.databaseUrl, events, deps.log);
+      const life = keepJobsAlive(settings.databaseUrl, events, deps.log);
       try {
-        runner = await startWorker(deps, settings, pool, events, Promise.race([alive.held, aborted]));
+        runner = await startWorker(deps, settings, pool.pool, events, Promise.race([life.held, aborted]));
         if (stopped.signal.aborted) await runner.stop();
-        await runner.promise;
+        // The worker itself would wait for ever on a connection that has silently died.
+        await Promise.race([runner.promise, life.lost]);
       } catch (error) {
-        if (!stopped.signal.aborted) deps.log.warn({ err: error }, 'the outbox stopped; it starts again');
+        if (!stopped.signal.aborted) deps.log.warn({ why: String(error) }, 'the outbox stopped; it starts again');
       } finally {
+        const last = runner;
         runner = undefined;
-        await alive.stop();
-        await pool.end().catch(() => {});
+        await life.stop();
+        pool.cut();
+        last?.stop().catch(() => {});
       }
       await sleep(1_000, undefined, { signal: stopped.signal }).catch(() => {});
     }
@@ -78,6 +73,32 @@ export function startOutbox(deps: OutboxDeps, settings: OutboxSettings): Outbox 
       stopped.abort();
       await runner?.stop().catch(() => {});
       await running;
+    },
+  };
+}
+
+/** The worker's connections, and a way to break them all off. */
+function workerPool(settings: OutboxSettings): { readonly pool: pg.Pool; cut(): void } {
+  const clients = new Set<pg.PoolClient>();
+  const pool = new pg.Pool({
+    connectionString: settings.databaseUrl,
+    max: settings.concurrency + 2,
+    connectionTimeoutMillis: 2_000,
+    keepAlive: true,
+    application_name: 'countersign-outbox',
+  });
+  // A connection that breaks fails its query; here it only must not be thrown.
+  pool.on('error', () => {});
+  pool.on('connect', (client) => {
+    clients.add(client);
+    client.on('error', () => {});
+    client.on('end', () => clients.delete(client));
+  });
+  return {
+    pool,
+    cut: () => {
+      for (const client of clients) (client as unknown as pg.Client).end().catch(() => {});
+      pool.end().catch(() => {});
     },
   };
 }
@@ -124,7 +145,9 @@ async function deliver(
   await deps.deliveries.handOver(accountId, deliveryId, deps.clock.now());
   const message = compose(letter.message, { locale: queued.delivery.locale, brandName: settings.brandName });
   const handover = withoutSecrets(await deps.mailer.send(letter.to, deliveryId, message), letter);
-  deps.log.info({ accountId, deliveryId, outcome: handover.kind, attempt: job.attempts }, 'mail handed over');
+  const fields = { accountId, deliveryId, outcome: handover.kind, attempt: job.attempts, answer: handover.answer };
+  if (handover.kind === 'accepted') deps.log.info(fields, 'mail handed over');
+  else deps.log.warn(fields, 'mail not taken');
   switch (handover.kind) {
     case 'accepted':
       return note('ACCEPTED', handover.answer);
@@ -173,7 +196,7 @@ async function write(deps: OutboxDeps, { delivery, challenge }: QueuedDelivery):
       time: createTime,
       place: origin.place,
       ipAddress: origin.ipAddress,
-      minutesValid: Math.max(1, Math.floor((expireTime.getTime() - now.getTime()) / 60_000)),
+      minutesValid: Math.max(1, Math.round((expireTime.getTime() - now.getTime()) / 60_000)),
     },
   };
 }

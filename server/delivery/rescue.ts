@@ -13,6 +13,8 @@ const lockSpace = 4_071_996;
 export interface JobRescue {
   /** Settles when the lock is held: before that, others would take the jobs of this worker for those of a dead one. */
   readonly held: Promise<void>;
+  /** Fails when the lock's connection is lost or silent: the worker's own connections are then no better. */
+  readonly lost: Promise<never>;
   stop(): Promise<void>;
 }
 
@@ -29,7 +31,8 @@ export function keepJobsAlive(databaseUrl: string, events: EventEmitter, log: Lo
     const client = new pg.Client({
       connectionString: databaseUrl,
       connectionTimeoutMillis: 2_000,
-      query_timeout: 5_000,
+      query_timeout: 3_000,
+      keepAlive: true,
       application_name: 'countersign-rescue',
     });
     client.on('error', () => {});
@@ -50,20 +53,16 @@ export function keepJobsAlive(databaseUrl: string, events: EventEmitter, log: Lo
     }
   };
 
-  const run = async () => {
-    while (!stopped.signal.aborted) {
-      await watch().catch((error) => {
-        if (!stopped.signal.aborted) log.debug({ err: error }, 'job rescue lost its connection');
-      });
-      await sleep(500, undefined, { signal: stopped.signal }).catch(() => {});
-    }
-  };
-  const running = run();
+  const running = watch();
+  const lost = running.then(() => Promise.reject(new Error('stopped')));
+  // Whoever waits for it hears of it; nobody has to.
+  lost.catch(() => {});
   return {
     held,
+    lost,
     stop: async () => {
       stopped.abort();
-      await running;
+      await running.catch(() => {});
     },
   };
 }

@@ -8,7 +8,7 @@ import type { Config } from '../config.ts';
 import { DomainError } from '../domain/errors.ts';
 import { createAccount } from '../flows/accounts.ts';
 import type { Logger } from '../platform/log.ts';
-import { hashServiceToken, scopes } from '../rpc/service-tokens.ts';
+import { hashServiceToken, scopes } from '../platform/service-tokens.ts';
 import { startEmbeddedPostgres } from './embedded-postgres.ts';
 import { startMailbox } from './mailbox.ts';
 

@@ -7,7 +7,7 @@ import { LoginActivity } from '../../gen/countersign/v1/login_activity_pb.ts';
 import { TrustedDevices } from '../../gen/countersign/v1/trusted_devices_pb.ts';
 import { TwoStepAuth } from '../../gen/countersign/v1/two_step_auth_pb.ts';
 import type { Level } from '../flows/sessions.ts';
-import type { Scope } from './service-tokens.ts';
+import type { Scope } from '../platform/service-tokens.ts';
 
 /** `none`: the call holds its own secret. */
 type LevelsOf<S extends DescService> = Readonly<Record<keyof S['method'], Level | 'none'>>;

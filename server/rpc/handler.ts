@@ -22,14 +22,24 @@ import type { Logger } from 'pino';
 import type { Cors } from './cors.ts';
 import type { NodeHandler, NodeRequest, NodeResponse } from './listener.ts';
 import { acceptCompression, createUnaryHandler } from './unary.ts';
-import { type Answer, headerNames, plainRefusal, refusal, timeoutOf, unreadable, type Wire, wireOf } from './wire.ts';
+import {
+  type Answer,
+  headerNames,
+  plainRefusal,
+  refusal,
+  type ToConnectError,
+  timeoutOf,
+  unreadable,
+  type Wire,
+  wireOf,
+} from './wire.ts';
 
 export interface RequestHandlerOptions {
   readonly routes: (router: ConnectRouter) => void;
   /** Outermost first. */
   readonly interceptors: readonly Interceptor[];
   /** Gives whatever was thrown its code and details; every error that leaves has passed through it, once. */
-  readonly toConnectError: (reason: unknown) => ConnectError;
+  readonly toConnectError: ToConnectError;
   /** The gate: asked before the body is read. What it returns is the call's answer, as it is. */
   readonly admit?: (method: DescMethod, header: Headers) => ConnectError | undefined;
   /**
@@ -91,14 +101,15 @@ export function createRequestHandler(options: RequestHandlerOptions): NodeHandle
       for (const [name, value] of extra) one.header.set(name, value);
       send(req, res, one);
     };
+    const typed = (message: string) => toConnectError(new ConnectError(message, Code.Unimplemented), { path, header });
     const refuse = (status: number, message: string, headers?: Record<string, string>) =>
-      answer(plainRefusal(status, toConnectError(new ConnectError(message, Code.Unimplemented)), new Headers(headers)));
+      answer(plainRefusal(status, typed(message), new Headers(headers)));
 
     const wire = wireOf(header.get('content-type'));
     if (rpc === undefined) {
       const message = `no such RPC here: ${path}`;
       if (wire === undefined || wire.protocol === 'connect') return refuse(404, message);
-      return answer(refusal(wire, toConnectError(new ConnectError(message, Code.Unimplemented))));
+      return answer(refusal(wire, typed(message)));
     }
     const { method } = rpc;
     if (req.method !== 'POST') return refuse(405, `${method.name} takes POST only`, { allow: 'POST' });
@@ -146,7 +157,8 @@ export function createRequestHandler(options: RequestHandlerOptions): NodeHandle
         }
         log.error({ err: reason, path: req.url }, 'a request failed outside its handler');
         if (res.headersSent) cut(req);
-        else send(req, res, plainRefusal(500, toConnectError(reason)));
+        else
+          send(req, res, plainRefusal(500, toConnectError(reason, { path: req.url ?? '', header: webHeaders(req) })));
       })
       .catch(() => cut(req));
   };
@@ -195,14 +207,15 @@ function collectRpcs(options: RequestHandlerOptions): ReadonlyMap<string, Rpc> {
 }
 
 /** Types what a streaming call throws, at its start or in the middle. Connect decodes its messages inside of this. */
-function typedErrors(toConnectError: RequestHandlerOptions['toConnectError']): Interceptor {
+function typedErrors(toConnectError: ToConnectError): Interceptor {
   return (next) => async (req) => {
+    const typed = (reason: unknown) => toConnectError(reason, { path: new URL(req.url).pathname, header: req.header });
     try {
       const response = await next(req.stream ? { ...req, message: readable(req) } : req);
       if (!response.stream) return response;
-      return { ...response, message: mapErrors(response.message, toConnectError) };
+      return { ...response, message: mapErrors(response.message, typed) };
     } catch (reason) {
-      throw toConnectError(reason);
+      throw typed(reason);
     }
   };
 }

@@ -3,19 +3,19 @@
 import type { DescMessage, Message } from '@bufbuild/protobuf';
 import { isReflectList, isReflectMessage, pathToString, reflect } from '@bufbuild/protobuf/reflect';
 import { createValidator, type Validator } from '@bufbuild/protovalidate';
-import { Code, type Interceptor, type StreamRequest, type UnaryRequest } from '@connectrpc/connect';
+import { Code, type ConnectError, type Interceptor, type StreamRequest, type UnaryRequest } from '@connectrpc/connect';
 import { DomainError } from '../domain/errors.ts';
 import type { SessionRecord } from '../flows/ports.ts';
 import type { Level } from '../flows/sessions.ts';
+import { clientAddress, type TrustedProxies } from '../platform/client-address.ts';
 import type { Logger } from '../platform/log.ts';
+import { findService, type ServiceToken } from '../platform/service-tokens.ts';
 import { levelOf, scopeOf } from './access.ts';
 import { logFieldsOf, peerAddressOf, setCaller, setService, setSession } from './call.ts';
-import { clientAddress, type TrustedProxies } from './client-address.ts';
 import { platformOf, versionHeader } from './client-version.ts';
 import { reasonOf, toConnectError } from './errors.ts';
 import { localeOf } from './locale.ts';
 import { requestIdHeader } from './request-id.ts';
-import { findService, type ServiceToken } from './service-tokens.ts';
 
 type Request = UnaryRequest | StreamRequest;
 
@@ -41,7 +41,7 @@ export function internalInterceptors(deps: {
   return [logCalls(deps.log), letInService(deps.serviceTokens), validate(createValidator())];
 }
 
-/** One line a call, with its reason where it was refused; and the one place where what was thrown becomes an error. */
+/** One line a call, with its reason where it was refused; and the place where what was thrown becomes an error. */
 function logCalls(log: Logger): Interceptor {
   return (next) => async (req) => {
     const begin = performance.now();
@@ -57,13 +57,45 @@ function logCalls(log: Logger): Interceptor {
       return response;
     } catch (thrown) {
       const error = toConnectError(thrown, localeOf(req.header));
-      const refused = { ...fields(), status: Code[error.code], reason: reasonOf(error) };
-      if (error.code === Code.Internal) log.error({ ...refused, err: thrown }, 'call failed');
-      else if (error.code === Code.Unavailable) log.warn({ ...refused, err: causeOf(thrown) }, 'call refused');
-      else log.info(refused, 'call refused');
+      logRefused(log, fields(), error, thrown);
       throw error;
     }
   };
+}
+
+/** Types what was thrown where no interceptor ran, as for a body that can't be read; and logs that too. */
+export function typeAndLog(log: Logger): (thrown: unknown, request: { path: string; header: Headers }) => ConnectError {
+  return (thrown, { path, header }) => {
+    const error = toConnectError(thrown, localeOf(header));
+    // What an interceptor has typed, it has logged.
+    if (error !== thrown) logEarlyRefusal(log, { path, header }, error, thrown);
+    return error;
+  };
+}
+
+/** Logs a refusal by the headers alone. */
+export function logEarlyRefusal(
+  log: Logger,
+  { path, header }: { readonly path: string; readonly header: Headers },
+  error: ConnectError,
+  thrown: unknown = error,
+): void {
+  const fields = {
+    rpc: path.slice(1, longestPath),
+    requestId: header.get(requestIdHeader),
+    platform: platformOf(header),
+    clientVersion: header.get(versionHeader)?.slice(0, 64),
+  };
+  logRefused(log, fields, error, thrown);
+}
+
+const longestPath = 120;
+
+function logRefused(log: Logger, fields: object, error: ConnectError, thrown: unknown): void {
+  const refused = { ...fields, status: Code[error.code], reason: reasonOf(error) };
+  if (error.code === Code.Internal) log.error({ ...refused, err: thrown }, 'call failed');
+  else if (error.code === Code.Unavailable) log.warn({ ...refused, err: causeOf(thrown) }, 'call refused');
+  else log.info(refused, 'call refused');
 }
 
 /** Of an unreachable dependency the log keeps the words, not the statement with its values. */

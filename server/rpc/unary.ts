@@ -32,7 +32,16 @@ import { trailerMux } from '@connectrpc/connect/protocol-connect';
 import { grpcStatusOk, headerGrpcStatus } from '@connectrpc/connect/protocol-grpc';
 import { trailerFlag, trailerSerialize } from '@connectrpc/connect/protocol-grpc-web';
 import { compressionBrotli, compressionGzip } from '@connectrpc/connect-node';
-import { type Answer, contentTypeOf, headerNames, refusal, timeoutOf, unreadable, type Wire } from './wire.ts';
+import {
+  type Answer,
+  contentTypeOf,
+  headerNames,
+  refusal,
+  type ToConnectError,
+  timeoutOf,
+  unreadable,
+  type Wire,
+} from './wire.ts';
 
 export interface UnaryOptions {
   readonly method: DescMethodUnary;
@@ -40,7 +49,7 @@ export interface UnaryOptions {
   /** Outermost first. One that replaces `contextValues` must carry over what was in them. */
   readonly interceptors: readonly Interceptor[];
   /** Gives whatever was thrown its code and details. */
-  readonly toConnectError: (reason: unknown) => ConnectError;
+  readonly toConnectError: ToConnectError;
   /** Bound of a message in bytes, as sent and decompressed. */
   readonly readMaxBytes: number;
 }
@@ -67,6 +76,7 @@ export function createUnaryHandler(
   options: UnaryOptions,
 ): (req: UniversalServerRequest, wire: Wire) => Promise<Answer> {
   const { method, toConnectError, readMaxBytes } = options;
+  const path = `/${method.parent.typeName}/${method.name}`;
   const run = options.interceptors.reduceRight((next: Next, intercept) => intercept(next), innermost(options));
 
   return async (req, wire) => {
@@ -124,7 +134,7 @@ export function createUnaryHandler(
         : new TextEncoder().encode(toJsonString(method.output, response.message));
       answer = await success(wire, output, compression.response, context);
     } catch (reason) {
-      const error = toConnectError(abortReason(reason, context.signal));
+      const error = toConnectError(abortReason(reason, context.signal), { path, header: req.header });
       answer = refusal(wire, error, context.responseHeader, context.responseTrailer);
       if (wire.protocol === 'connect' && answer.body) {
         answer = { ...answer, body: await compressBody(answer.body, compression.response, answer.header) };
@@ -265,7 +275,8 @@ function decode(desc: DescMessage, bytes: Uint8Array, binary: boolean) {
     if (binary) return fromBinary(desc, bytes);
     // Fatal, so that invalid UTF-8 is refused like in binary, and not replaced; a password would silently be another.
     const json = new TextDecoder('utf-8', { fatal: true }).decode(bytes);
-    return fromJsonString(desc, json, { ignoreUnknownFields: true });
+    // A field that is not known is a typing error, and may be one that takes something back: {"trust_devices": false}.
+    return fromJsonString(desc, json);
   } catch (reason) {
     throw unreadable(reason, desc.typeName);
   }

@@ -7,6 +7,12 @@ import * as connect from '@connectrpc/connect/protocol-connect';
 import * as grpc from '@connectrpc/connect/protocol-grpc';
 import * as grpcWeb from '@connectrpc/connect/protocol-grpc-web';
 
+/** Gives whatever was thrown its code and details. What it has made before, it returns as it is. */
+export type ToConnectError = (
+  reason: unknown,
+  request: { readonly path: string; readonly header: Headers },
+) => ConnectError;
+
 /** How the caller speaks, as its content type says. `stream` is Connect's own framing of streaming methods. */
 export interface Wire {
   readonly protocol: 'grpc' | 'grpc-web' | 'connect';

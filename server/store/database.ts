@@ -1,7 +1,7 @@
 // The connection to PostgreSQL: one pool, transactions, and the one place that tells an unreachable database from a bug.
 
 import { MikroORM } from '@mikro-orm/postgresql';
-import type { Client, Pool, PoolClient } from 'pg';
+import pg, { type Client, type Pool, type PoolClient } from 'pg';
 import { DomainError } from '../domain/errors.ts';
 import { entities } from './entities.ts';
 
@@ -9,7 +9,7 @@ export interface DatabaseSettings {
   readonly url: string;
   /** Connections at most. */
   readonly poolSize: number;
-  /** Milliseconds that a call waits for the database in all, before it is refused with DEPENDENCY_UNAVAILABLE. */
+  /** Milliseconds that a statement, a transaction or a wait for a connection may take; then the call is refused. */
   readonly patienceMs: number;
 }
 
@@ -44,13 +44,34 @@ function openKysely(em: ReturnType<typeof openOrm>['em']) {
   return em.getKysely(kyselyOptions);
 }
 
+/** Milliseconds in which PostgreSQL answers when it is asked whether it does. */
+const probeMs = 1_500;
+
 export class Database {
   readonly #orm: ReturnType<typeof openOrm>;
   readonly #patienceMs: number;
+  readonly #mostAtOnce: number;
+  /** Apart from the others: that many wait for them says nothing of PostgreSQL. */
+  readonly #probe: pg.Pool;
+  #running = 0;
 
   constructor(settings: DatabaseSettings) {
     this.#orm = openOrm(settings);
     this.#patienceMs = settings.patienceMs;
+    this.#probe = new pg.Pool({
+      connectionString: settings.url,
+      max: 1,
+      connectionTimeoutMillis: probeMs,
+      query_timeout: probeMs,
+      application_name: 'countersign-health',
+    });
+    this.#probe.on('error', () => {});
+    this.#probe.on('connect', (client) => {
+      client.on('error', () => {});
+      endWhenSilent(client);
+    });
+    // More than these would only wait until none of them is done in time.
+    this.#mostAtOnce = settings.poolSize * 10;
   }
 
   /** Runs statements outside a transaction. Refuses with DEPENDENCY_UNAVAILABLE where PostgreSQL is out of reach. */
@@ -66,24 +87,30 @@ export class Database {
 
   /** Whether PostgreSQL answers. */
   async answers(): Promise<boolean> {
-    return this.read(async (db) => db.selectNoFrom((e) => e.lit(1).as('one')).execute()).then(
+    return this.#probe.query('select').then(
       () => true,
       () => false,
     );
   }
 
   async close(): Promise<void> {
+    await this.#probe.end();
     await this.#orm.close(true);
   }
 
   /** A silent database must not hold a call: after the patience the caller is refused, and what went on is forgotten. */
   async #bounded<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#running >= this.#mostAtOnce) throw unavailable(new Error('too much is waiting for PostgreSQL'));
+    this.#running += 1;
     let timer: NodeJS.Timeout | undefined;
     const overdue = new Promise<never>((_, reject) => {
       timer = setTimeout(() => reject(unavailable(new Error('PostgreSQL did not answer in time'))), this.#patienceMs);
     });
     try {
-      return await Promise.race([work(), overdue]);
+      const done = work().finally(() => {
+        this.#running -= 1;
+      });
+      return await Promise.race([done, overdue]);
     } catch (error) {
       throw isUnavailable(error) ? unavailable(error) : error;
     } finally {
@@ -135,6 +162,11 @@ export function isUnavailable(error: unknown): boolean {
     }
   }
   return false;
+}
+
+/** Whether PostgreSQL is there and says that the user, the password or the database is wrong. */
+export function isMisconfigured(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && /^(28|3D000)/.test(String(error.code));
 }
 
 /** Whether a statement failed because a value that must be unique was there already. */

@@ -1,7 +1,8 @@
 // The rows of what is sent, one a send, each written with the job that sends it; later they are support's timeline.
 
 import { sql } from 'kysely';
-import type { Challenge, Channel, Deliveries, Delivery as DeliveryState } from '../domain/challenge.ts';
+import { type DeliverPayload, type DeliveryLog, deliverTask } from '../delivery/jobs.ts';
+import type { Channel, Deliveries, Delivery as DeliveryState } from '../domain/challenge.ts';
 import type { Delivery } from '../flows/ports.ts';
 import type { Database, Db } from './database.ts';
 
@@ -31,14 +32,6 @@ export async function markShown(db: Db, accountId: string, challengeId: string, 
     .execute();
 }
 
-/** The identifier of the job that sends a delivery, and what it is told: names only, never a code or an address. */
-export const deliverTask = 'deliver';
-
-export interface DeliverPayload {
-  readonly accountId: string;
-  readonly deliveryId: string;
-}
-
 /** Writes a delivery and the job of a mail, so that both are there or neither is; to the app, the bus brings it. */
 export async function insertDelivery(db: Db, delivery: Delivery, now: Date): Promise<void> {
   await db
@@ -48,27 +41,6 @@ export async function insertDelivery(db: Db, delivery: Delivery, now: Date): Pro
   if (delivery.channel === 'APP') return;
   const payload: DeliverPayload = { accountId: delivery.accountId, deliveryId: delivery.deliveryId };
   await sql`select graphile_worker.add_job(${deliverTask}, ${JSON.stringify(payload)}::json)`.execute(db);
-}
-
-/** A delivery with the challenge that it is for. */
-export interface QueuedDelivery {
-  readonly delivery: Delivery & { readonly state: Exclude<DeliveryState, 'NOT_SENT'>; readonly createTime: Date };
-  readonly challenge: Challenge | undefined;
-}
-
-/** What the outbox reads and writes of a delivery. */
-export interface DeliveryLog {
-  find(accountId: string, deliveryId: string): Promise<QueuedDelivery | undefined>;
-  /** Notes that it is being handed over, before it is. */
-  handOver(accountId: string, deliveryId: string, now: Date): Promise<void>;
-  /** Notes what the provider answered, in its own words. Where that is final, a foreign address is forgotten. */
-  note(
-    accountId: string,
-    deliveryId: string,
-    state: Exclude<DeliveryState, 'NOT_SENT'>,
-    answer: string,
-    now: Date,
-  ): Promise<void>;
 }
 
 const longestAnswer = 500;

@@ -1,6 +1,7 @@
 // The store as the flows know it: one transaction an account, under the lock of its row.
 
 import { sql } from 'kysely';
+import type { DirectoryEntries } from '../directory/embedded.ts';
 import { appAudience, appSends } from '../domain/challenge.ts';
 import type { Limits } from '../domain/limits.ts';
 import type { AccountKey, AccountTransaction, DirectoryWriter, Store } from '../flows/ports.ts';
@@ -143,6 +144,15 @@ async function inAccount<T>(
   });
   if (heard) await sql`select pg_notify(${busChannel}, ${accountId})`.execute(db);
   return result;
+}
+
+/** The entries of the embedded directory. */
+export function createDirectoryEntries(database: Database): DirectoryEntries {
+  return {
+    byId: (accountId) => database.read((db) => accounts.directoryAccount(db, accountId)),
+    byEmail: (email) => database.read((db) => accounts.directoryAccountByEmail(db, email)),
+    withPassword: (email) => database.read((db) => accounts.passwordByEmail(db, email)),
+  };
 }
 
 /** Creates accounts of the embedded directory. */

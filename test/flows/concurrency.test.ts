@@ -72,11 +72,12 @@ async function patient<T>(call: () => Promise<T>): Promise<T> {
 const patientApp = () =>
   server.appClient({
     timeoutMs: 120_000,
-    transport: (interceptors) =>
+    transport: (needs) =>
       createConnectTransport({
         baseUrl: server.publicUrl,
         httpVersion: '2',
-        interceptors: [(next) => (request) => patient(() => next(request)), ...interceptors],
+        ...needs,
+        interceptors: [(next) => (request) => patient(() => next(request)), ...needs.interceptors],
       }),
   });
 

@@ -70,8 +70,7 @@ const serviceOf = (app: App | undefined) =>
 
 const clientOf = (app: App | undefined) =>
   createAppClient({
-    transport: (interceptors) =>
-      createConnectTransport({ baseUrl: app?.publicAddress ?? '', httpVersion: '1.1', interceptors }),
+    transport: (needs) => createConnectTransport({ baseUrl: app?.publicAddress ?? '', httpVersion: '1.1', ...needs }),
     clientVersion: '2.3',
     platform: 'ios',
     timeoutMs: 20_000,

@@ -27,7 +27,7 @@ import { TwoStepAuth } from '../../gen/countersign/v1/two_step_auth_pb.ts';
 import { BadRequestSchema, ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { StatusSchema } from '../../gen/google/rpc/status_pb.ts';
 import { createAccessTokens } from '../../server/platform/keys.ts';
-import { hashServiceToken } from '../../server/rpc/service-tokens.ts';
+import { hashServiceToken } from '../../server/platform/service-tokens.ts';
 import { refusal } from '../support/refusal.ts';
 import { iphone, startTestServer, type TestAccount, type TestDevice, type TestServer } from '../support/server.ts';
 

@@ -96,8 +96,8 @@ describe('with the default minimum of 2.3', () => {
     }[protocol];
     const error = await asked(server, {
       clientVersion: '2.2',
-      transport: (interceptors) => {
-        const options = { baseUrl: server.publicUrl, interceptors };
+      transport: (needs) => {
+        const options = { baseUrl: server.publicUrl, ...needs };
         if (create === undefined) throw new Error(protocol);
         return create(options);
       },

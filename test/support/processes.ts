@@ -10,7 +10,7 @@ import { createConnectTransport } from '@connectrpc/connect-node';
 import { afterAll } from 'vitest';
 import { type AppClient, createAppClient } from '../../clients/app/client.ts';
 import { createServiceClient, type ServiceClient } from '../../clients/service/client.ts';
-import { hashServiceToken, scopes } from '../../server/rpc/service-tokens.ts';
+import { hashServiceToken, scopes } from '../../server/platform/service-tokens.ts';
 import { emptyCityFile } from './city-file.ts';
 import { serviceToken } from './server.ts';
 
@@ -154,7 +154,7 @@ export function programs(): Programs {
       appClient: () =>
         createAppClient({
           // HTTP/1.1: a connection of its own for each call leaves nothing behind when a server is killed.
-          transport: (interceptors) => createConnectTransport({ baseUrl: publicUrl, httpVersion: '1.1', interceptors }),
+          transport: (needs) => createConnectTransport({ baseUrl: publicUrl, httpVersion: '1.1', ...needs }),
           clientVersion: '2.3',
           platform: 'ios',
           timeoutMs: 20_000,

@@ -13,7 +13,7 @@ import { type App, type AppConfig, startApp } from '../../server/app.ts';
 import { readConfig } from '../../server/config.ts';
 import type { Clock } from '../../server/flows/ports.ts';
 import { createLog } from '../../server/platform/log.ts';
-import { hashServiceToken, scopes } from '../../server/rpc/service-tokens.ts';
+import { hashServiceToken, scopes } from '../../server/platform/service-tokens.ts';
 import { type MailServer, startMailServer } from './mail-server.ts';
 import { createDatabase } from './postgres.ts';
 
@@ -78,6 +78,8 @@ export function testConfig(
     COUNTERSIGN_PUBLIC_ADDRESS: '127.0.0.1:0',
     COUNTERSIGN_INTERNAL_ADDRESS: '127.0.0.1:0',
     COUNTERSIGN_LOG_LEVEL: 'debug',
+    // A test machine may be slow for reasons of its own.
+    COUNTERSIGN_DATABASE_PATIENCE: '20s',
     COUNTERSIGN_CODE_KEYS: `test:${Buffer.alloc(32, 1).toString('base64')}`,
     COUNTERSIGN_SIGNING_KEYS: `test:${Buffer.alloc(32, 2).toString('base64')}`,
     ...env,

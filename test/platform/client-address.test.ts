@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { clientAddress, parseTrustedProxies } from '../../server/rpc/client-address.ts';
+import { clientAddress, parseTrustedProxies } from '../../server/platform/client-address.ts';
 
 const trusted = parseTrustedProxies('loopback, 10.0.0.0/8, 192.0.2.7, fd00::/8');
 
