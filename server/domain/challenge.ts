@@ -108,17 +108,17 @@ export function viewChallenge(challenge: Challenge, around: Surroundings, limits
   const state = challengeState(challenge, now);
   const { maskedEmail, defaultChannel, createTime, expireTime } = challenge;
   const channels = viewChannels(maskedEmail, defaultChannel, challenge, around, limits, now);
-  const isOver = state !== 'PENDING';
+  const isClosed = state === 'CLOSED';
   return {
     challengeId: challenge.challengeId,
     purpose: challenge.purpose,
     state,
     // Nothing more can be sent or tried, and nothing tells what closed it.
-    channels: isOver ? channels.map((view) => ({ ...view, nextSendTime: undefined, sendsRemaining: 0 })) : channels,
+    channels: isClosed ? channels.map((view) => ({ ...view, nextSendTime: undefined, sendsRemaining: 0 })) : channels,
     defaultChannel,
     createTime,
     expireTime,
-    attemptsRemaining: isOver ? 0 : Math.max(0, limits.wrongCodesPerChallenge - challenge.wrongCodes),
+    attemptsRemaining: isClosed ? 0 : Math.max(0, limits.wrongCodesPerChallenge - challenge.wrongCodes),
   };
 }
 

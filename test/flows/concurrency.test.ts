@@ -462,7 +462,10 @@ describe('an account whose lock is held', () => {
   let holder: pg.Client;
 
   beforeAll(async () => {
-    small = await startTestServer({ COUNTERSIGN_DATABASE_POOL: String(poolSize) });
+    small = await startTestServer({
+      COUNTERSIGN_DATABASE_POOL: String(poolSize),
+      COUNTERSIGN_DATABASE_PATIENCE: '1500ms',
+    });
     account = await small.createAccount();
     other = await small.signInNewDevice(await small.createAccount());
     holder = new pg.Client({ connectionString: small.databaseUrl });
@@ -534,7 +537,7 @@ test('a database that fell silent on every connection is asked on new ones', asy
   proxied.port = String(typeof address === 'object' ? address?.port : '');
   const config = testConfig(
     { databaseUrl: proxied.href, smtpUrl: server.mail.url },
-    { COUNTERSIGN_DATABASE_POOL: '2' },
+    { COUNTERSIGN_DATABASE_POOL: '2', COUNTERSIGN_DATABASE_PATIENCE: '1500ms' },
   );
   const app = await startApp(config, createLog('silent'), createTestClock());
   const observer = new pg.Client({ connectionString: database.url });

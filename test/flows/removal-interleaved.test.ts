@@ -2,6 +2,7 @@
 
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { type AppClient, CountersignError } from '../../clients/app/client.ts';
+import { Channel } from '../../gen/countersign/v1/challenge_pb.ts';
 import type { Session } from '../../gen/countersign/v1/session_pb.ts';
 import { refusal } from '../support/refusal.ts';
 import { iphone, startTestServer, type TestAccount, type TestDevice, type TestServer } from '../support/server.ts';
@@ -35,11 +36,10 @@ const anywhere = () => clients[Math.random() < 0.5 ? 0 : 1] ?? one.appClient();
 const soon = () => new Promise((resolve) => setTimeout(resolve, Math.random() * 12));
 
 test(`no interleaving of ${rounds} leaves a removed device in`, { timeout: 300_000 }, async () => {
-  const account = await one.createAccount();
-  const owner = await one.signInNewDevice(account);
-  // Several rounds at a time, each with a device of its own, so that they also meet at the account's lock.
   let left = rounds;
   const worker = async () => {
+    const account = await one.createAccount();
+    const owner = await one.signInNewDevice(account);
     while (left-- > 0) await playRound(account, owner);
   };
   await Promise.all(Array.from({ length: 4 }, worker));
@@ -98,7 +98,9 @@ async function newDevice(account: TestAccount) {
   if (result.case !== 'challengeGrant') throw new Error('no challenge');
   const { challengeToken, challenge } = result.value;
   // The mail would say the same; a thousand of them would only slow this down.
-  const code = one.app.deps.codes.derive({ challengeId: challenge?.challengeId ?? '', codeKeyId: 'test' }, 'EMAIL');
+  const { challengeId = '', defaultChannel } = challenge ?? {};
+  const channel = defaultChannel === Channel.APP ? 'APP' : 'EMAIL';
+  const code = one.app.deps.codes.derive({ challengeId, codeKeyId: 'test' }, channel);
   const { session } = await client.twoStepAuth.verifyCode({ challengeToken, code });
   if (session === undefined) throw new Error('no session');
   return { challengeToken, code, session };

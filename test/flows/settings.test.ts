@@ -33,7 +33,7 @@ test('a new account has two-step verification on, and its code goes by e-mail', 
     defaultChannel: Channel.EMAIL,
     passwordChangeRequired: false,
   });
-  expect(settings.channels.map(({ destination }) => destination)).toEqual(['a•••@example.com']);
+  expect(settings.channels.map(({ destination }) => destination)).toEqual(['a•••@example.com', '0 trusted devices']);
 });
 
 test('switching off needs the code; then a new device signs in without one, and is not trusted for it', async () => {

@@ -110,7 +110,7 @@ async function story(driver: Driver): Promise<void> {
     defaultChannel: 'CHANNEL_EMAIL',
     attemptsRemaining: 5,
   });
-  expect(challenge.channels).toHaveLength(1);
+  expect(challenge.channels).toHaveLength(2);
   expect(challenge.channels[0]).toMatchObject({ destination: 'a•••@example.com', available: true, sendsRemaining: 4 });
 
   const code = await server.mail.codeFor(email, 1);
