@@ -6,9 +6,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type JobHelpers, parseCronItems, type Runner, run, Logger as WorkerLogger } from 'graphile-worker';
 import pg from 'pg';
 import { challengeState } from '../domain/challenge.ts';
+import { DomainError } from '../domain/errors.ts';
 import { maskEmail } from '../domain/mask.ts';
 import type { Clock, Codes, Directory } from '../flows/ports.ts';
 import type { Logger } from '../platform/log.ts';
+import { endWhenSilent } from '../store/database.ts';
 import { type DeliverPayload, type DeliveryLog, deliverTask, type QueuedDelivery } from '../store/deliveries.ts';
 import { compose, type Message } from './compose.ts';
 import type { Handover, Mailer } from './email.ts';
@@ -39,6 +41,8 @@ export interface Outbox {
 const maintainTask = 'maintain';
 /** A job is tried this often; graphile-worker waits exp(attempt) seconds in between, at most 6 h. */
 const mostAttempts = 25;
+/** A job waits this long for PostgreSQL before it fails, and is tried again by the rule above. */
+const insistMs = 5 * 60_000;
 
 /** Starts the worker, and starts it again whenever the database took it down. */
 export function startOutbox(deps: OutboxDeps, settings: OutboxSettings): Outbox {
@@ -51,15 +55,19 @@ export function startOutbox(deps: OutboxDeps, settings: OutboxSettings): Outbox 
         connectionString: settings.databaseUrl,
         max: settings.concurrency + 2,
         connectionTimeoutMillis: 2_000,
+        // Its statements take milliseconds. Without a bound, one to a machine that is gone would hold its worker for minutes.
+        query_timeout: 5_000,
+        keepAlive: true,
         application_name: 'countersign-outbox',
       });
+      pool.on('connect', endWhenSilent);
       // A connection that breaks fails its query; here it only must not be thrown.
       pool.on('error', () => {});
       pool.on('connect', (client) => client.on('error', () => {}));
       const events = new EventEmitter();
       const alive = keepJobsAlive(settings.databaseUrl, events, deps.log);
       try {
-        runner = await startWorker(deps, settings, pool, events, Promise.race([alive.held, aborted]));
+        runner = await startWorker(deps, settings, pool, events, Promise.race([alive.held, aborted]), stopped.signal);
         if (stopped.signal.aborted) await runner.stop();
         await runner.promise;
       } catch (error) {
@@ -88,6 +96,7 @@ function startWorker(
   pgPool: pg.Pool,
   events: EventEmitter,
   held: Promise<void>,
+  stopped: AbortSignal,
 ): Promise<Runner> {
   return run({
     pgPool,
@@ -97,10 +106,14 @@ function startWorker(
     pollInterval: 1_000,
     noHandleSignals: true,
     logger: workerLogger(deps.log),
-    // No job is taken before the lock that says who lives: another replica would take it for a dead one's.
-    preset: { plugins: [{ name: 'lives-first', worker: { hooks: { startWorker: () => held } } }] },
+    preset: {
+      // No job is taken before the lock that says who lives: another replica would take it for a dead one's.
+      plugins: [{ name: 'lives-first', worker: { hooks: { startWorker: () => held } } }],
+      // Without a batch the worker drops the promise of noting a job's end: rejected, it would end the whole process.
+      worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 },
+    },
     taskList: {
-      [deliverTask]: (payload, helpers) => deliver(deps, settings, payload as DeliverPayload, helpers),
+      [deliverTask]: (payload, helpers) => deliver(deps, settings, payload as DeliverPayload, helpers, stopped),
       [maintainTask]: () => deps.maintain(),
     },
     // Once an hour in the whole deployment, whichever replica takes it.
@@ -113,15 +126,16 @@ async function deliver(
   settings: OutboxSettings,
   { accountId, deliveryId }: DeliverPayload,
   { job }: JobHelpers,
+  stopped: AbortSignal,
 ): Promise<void> {
-  const queued = await deps.deliveries.find(accountId, deliveryId);
+  const queued = await insist(() => deps.deliveries.find(accountId, deliveryId), stopped);
   if (queued === undefined || queued.delivery.state !== 'QUEUED') return;
   const note = (state: 'QUEUED' | 'ACCEPTED' | 'FAILED', answer: string) =>
-    deps.deliveries.note(accountId, deliveryId, state, answer, deps.clock.now());
+    insist(() => deps.deliveries.note(accountId, deliveryId, state, answer, deps.clock.now()), stopped);
 
-  const letter = await write(deps, queued);
+  const letter = await insist(() => write(deps, queued), stopped);
   if (letter.kind === 'none') return note('FAILED', letter.why);
-  await deps.deliveries.handOver(accountId, deliveryId, deps.clock.now());
+  await insist(() => deps.deliveries.handOver(accountId, deliveryId, deps.clock.now()), stopped);
   const message = compose(letter.message, { locale: queued.delivery.locale, brandName: settings.brandName });
   const handover = withoutSecrets(await deps.mailer.send(letter.to, deliveryId, message), letter);
   deps.log.info({ accountId, deliveryId, outcome: handover.kind, attempt: job.attempts }, 'mail handed over');
@@ -135,6 +149,23 @@ async function deliver(
       await note('QUEUED', handover.answer);
       // The worker tries again later.
       throw new Error('the mail server could not take it now');
+  }
+}
+
+/**
+ * Tries again while PostgreSQL is away: a mail that was taken and not noted is sent twice, and a job that fails would wait
+ * far longer than for its return.
+ */
+async function insist<T>(work: () => Promise<T>, stopped: AbortSignal): Promise<T> {
+  const deadline = performance.now() + insistMs;
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      const away = error instanceof DomainError && error.refusal.reason === 'DEPENDENCY_UNAVAILABLE';
+      if (!away || stopped.aborted || performance.now() > deadline) throw error;
+      await sleep(250, undefined, { signal: stopped }).catch(() => {});
+    }
   }
 }
 

@@ -37,12 +37,13 @@ export function keepJobsAlive(databaseUrl: string, events: EventEmitter, log: Lo
     try {
       let locked: string | undefined;
       while (!stopped.signal.aborted) {
+        if (locked !== undefined) await sweep(client, locked, log);
         if (poolId !== undefined && locked !== poolId) {
           await client.query('select pg_advisory_lock($1, hashtext($2))', [lockSpace, poolId]);
           locked = poolId;
           noteHeld();
         }
-        if (locked !== undefined) await sweep(client, locked, log);
+        // Before the first sweep too: when PostgreSQL comes back, the living need a moment to lock again.
         await sleep(locked === undefined ? 20 : sweepEveryMs, undefined, { signal: stopped.signal });
       }
     } finally {
