@@ -13,18 +13,19 @@ async function main(): Promise<void> {
   const config = readConfig(process.env);
   // What follows is loaded once the settings are good, so that a wrong one is told at once. Compiling is half of a start.
   enableCompileCache();
-  const [{ createLog }, { startApp }] = await Promise.all([import('./platform/log.ts'), import('./app.ts')]);
+  const { createLog } = await import('./platform/log.ts');
   const log = createLog(config.logLevel);
   if (config.unknownSettings.length > 0) log.warn({ settings: config.unknownSettings }, 'settings that nothing reads');
   if (config.mode === 'production') {
+    const { startApp } = await import('./app.ts');
     const app = await startApp(complete(config), log, systemClock);
     log.info({ public: app.publicAddress, internal: app.internalAddress }, 'serving');
     stopOnSignal(log, () => app.stop());
     return;
   }
-  // Only development has these parts installed.
+  // Only development has these parts installed. They start in processes and threads of their own, while the rest is loaded.
   const { startDevelopment } = await import('./development/development.ts');
-  const development = await startDevelopment(config, log);
+  const [development, { startApp }] = await Promise.all([startDevelopment(config, log), import('./app.ts')]);
   let app: App | undefined;
   const stop = async () => {
     await app?.stop();
@@ -72,9 +73,20 @@ function stopOnSignal(log: Logger, stop: () => Promise<void>): void {
   process.on('SIGINT', onSignal);
 }
 
+/** The one line for who set it up wrong; undefined for what nobody expected. */
+function faultOfSettings(error: unknown): string | undefined {
+  if (!(error instanceof Error)) return undefined;
+  // PostgreSQL's invalid authorization, invalid password and unknown database.
+  if ('code' in error && /^(28000|28P01|3D000)$/.test(String(error.code))) {
+    return `DATABASE_URL takes a database that lets its user in: ${error.message}`;
+  }
+  const namesSetting = /\b(COUNTERSIGN_[A-Z_]+|DATABASE_URL|SMTP_URL)\b/.test(error.message);
+  return error instanceof ConfigError || (namesSetting && !error.message.includes('\n')) ? error.message : undefined;
+}
+
 main().catch((error: unknown) => {
-  // One line for the person who set it up; a stack trace for what nobody expected.
-  const line = error instanceof ConfigError ? error.message : error instanceof Error ? error.stack : String(error);
-  process.stderr.write(`countersign: ${line}\n`);
-  process.exit(error instanceof ConfigError ? exitCodeOfConfigError : 1);
+  const fault = faultOfSettings(error);
+  const words = fault ?? (error instanceof Error ? error.stack : String(error));
+  process.stderr.write(`countersign: ${words}\n`);
+  process.exit(fault === undefined ? 1 : exitCodeOfConfigError);
 });

@@ -6,9 +6,11 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type JobHelpers, parseCronItems, type Runner, run, Logger as WorkerLogger } from 'graphile-worker';
 import pg from 'pg';
 import { challengeState } from '../domain/challenge.ts';
+import { DomainError } from '../domain/errors.ts';
 import { maskEmail } from '../domain/mask.ts';
 import type { Clock, Codes, Directory } from '../flows/ports.ts';
 import type { Logger } from '../platform/log.ts';
+import { endWhenSilent } from '../store/database.ts';
 import { compose, type Message } from './compose.ts';
 import type { Handover, Mailer } from './email.ts';
 import { type DeliverPayload, type DeliveryLog, deliverTask, type QueuedDelivery } from './jobs.ts';
@@ -39,6 +41,8 @@ export interface Outbox {
 const maintainTask = 'maintain';
 /** A job is tried this often; graphile-worker waits exp(attempt) seconds in between, at most 6 h. */
 const mostAttempts = 25;
+/** A job waits this long for PostgreSQL before it fails, and is tried again by the rule above. */
+const insistMs = 5 * 60_000;
 
 /** Starts the worker, and starts it again whenever the database took it down. */
 export function startOutbox(deps: OutboxDeps, settings: OutboxSettings): Outbox {
@@ -47,22 +51,31 @@ export function startOutbox(deps: OutboxDeps, settings: OutboxSettings): Outbox 
   let runner: Runner | undefined;
   const supervise = async () => {
     while (!stopped.signal.aborted) {
-      const pool = workerPool(settings);
+      const pool = new pg.Pool({
+        connectionString: settings.databaseUrl,
+        max: settings.concurrency + 2,
+        connectionTimeoutMillis: 2_000,
+        // Its statements take milliseconds. Without a bound, one to a machine that is gone would hold its worker for minutes.
+        query_timeout: 5_000,
+        keepAlive: true,
+        application_name: 'countersign-outbox',
+      });
+      pool.on('connect', endWhenSilent);
+      // A connection that breaks fails its query; here it only must not be thrown.
+      pool.on('error', () => {});
+      pool.on('connect', (client) => client.on('error', () => {}));
       const events = new EventEmitter();
-      const life = keepJobsAlive(settings.databaseUrl, events, deps.log);
+      const alive = keepJobsAlive(settings.databaseUrl, events, deps.log);
       try {
-        runner = await startWorker(deps, settings, pool.pool, events, Promise.race([life.held, aborted]));
+        runner = await startWorker(deps, settings, pool, events, Promise.race([alive.held, aborted]), stopped.signal);
         if (stopped.signal.aborted) await runner.stop();
-        // The worker itself would wait for ever on a connection that has silently died.
-        await Promise.race([runner.promise, life.lost]);
+        await runner.promise;
       } catch (error) {
-        if (!stopped.signal.aborted) deps.log.warn({ why: String(error) }, 'the outbox stopped; it starts again');
+        if (!stopped.signal.aborted) deps.log.warn({ err: error }, 'the outbox stopped; it starts again');
       } finally {
-        const last = runner;
         runner = undefined;
-        await life.stop();
-        pool.cut();
-        last?.stop().catch(() => {});
+        await alive.stop();
+        await pool.end().catch(() => {});
       }
       await sleep(1_000, undefined, { signal: stopped.signal }).catch(() => {});
     }
@@ -77,38 +90,13 @@ export function startOutbox(deps: OutboxDeps, settings: OutboxSettings): Outbox 
   };
 }
 
-/** The worker's connections, and a way to break them all off. */
-function workerPool(settings: OutboxSettings): { readonly pool: pg.Pool; cut(): void } {
-  const clients = new Set<pg.PoolClient>();
-  const pool = new pg.Pool({
-    connectionString: settings.databaseUrl,
-    max: settings.concurrency + 2,
-    connectionTimeoutMillis: 2_000,
-    keepAlive: true,
-    application_name: 'countersign-outbox',
-  });
-  // A connection that breaks fails its query; here it only must not be thrown.
-  pool.on('error', () => {});
-  pool.on('connect', (client) => {
-    clients.add(client);
-    client.on('error', () => {});
-    client.on('end', () => clients.delete(client));
-  });
-  return {
-    pool,
-    cut: () => {
-      for (const client of clients) (client as unknown as pg.Client).end().catch(() => {});
-      pool.end().catch(() => {});
-    },
-  };
-}
-
 function startWorker(
   deps: OutboxDeps,
   settings: OutboxSettings,
   pgPool: pg.Pool,
   events: EventEmitter,
   held: Promise<void>,
+  stopped: AbortSignal,
 ): Promise<Runner> {
   return run({
     pgPool,
@@ -118,10 +106,14 @@ function startWorker(
     pollInterval: 1_000,
     noHandleSignals: true,
     logger: workerLogger(deps.log),
-    // No job is taken before the lock that says who lives: another replica would take it for a dead one's.
-    preset: { plugins: [{ name: 'lives-first', worker: { hooks: { startWorker: () => held } } }] },
+    preset: {
+      // No job is taken before the lock that says who lives: another replica would take it for a dead one's.
+      plugins: [{ name: 'lives-first', worker: { hooks: { startWorker: () => held } } }],
+      // Without a batch the worker drops the promise of noting a job's end: rejected, it would end the whole process.
+      worker: { completeJobBatchDelay: 0, failJobBatchDelay: 0 },
+    },
     taskList: {
-      [deliverTask]: (payload, helpers) => deliver(deps, settings, payload as DeliverPayload, helpers),
+      [deliverTask]: (payload, helpers) => deliver(deps, settings, payload as DeliverPayload, helpers, stopped),
       [maintainTask]: () => deps.maintain(),
     },
     // Once an hour in the whole deployment, whichever replica takes it.
@@ -134,15 +126,16 @@ async function deliver(
   settings: OutboxSettings,
   { accountId, deliveryId }: DeliverPayload,
   { job }: JobHelpers,
+  stopped: AbortSignal,
 ): Promise<void> {
-  const queued = await deps.deliveries.find(accountId, deliveryId);
+  const queued = await insist(() => deps.deliveries.find(accountId, deliveryId), stopped);
   if (queued === undefined || queued.delivery.state !== 'QUEUED') return;
   const note = (state: 'QUEUED' | 'ACCEPTED' | 'FAILED', answer: string) =>
-    deps.deliveries.note(accountId, deliveryId, state, answer, deps.clock.now());
+    insist(() => deps.deliveries.note(accountId, deliveryId, state, answer, deps.clock.now()), stopped);
 
-  const letter = await write(deps, queued);
+  const letter = await insist(() => write(deps, queued), stopped);
   if (letter.kind === 'none') return note('FAILED', letter.why);
-  await deps.deliveries.handOver(accountId, deliveryId, deps.clock.now());
+  await insist(() => deps.deliveries.handOver(accountId, deliveryId, deps.clock.now()), stopped);
   const message = compose(letter.message, { locale: queued.delivery.locale, brandName: settings.brandName });
   const handover = withoutSecrets(await deps.mailer.send(letter.to, deliveryId, message), letter);
   const fields = { accountId, deliveryId, outcome: handover.kind, attempt: job.attempts, answer: handover.answer };
@@ -158,6 +151,23 @@ async function deliver(
       await note('QUEUED', handover.answer);
       // The worker tries again later.
       throw new Error('the mail server could not take it now');
+  }
+}
+
+/**
+ * Tries again while PostgreSQL is away: a mail that was taken and not noted is sent twice, and a job that fails would wait
+ * far longer than for its return.
+ */
+async function insist<T>(work: () => Promise<T>, stopped: AbortSignal): Promise<T> {
+  const deadline = performance.now() + insistMs;
+  for (;;) {
+    try {
+      return await work();
+    } catch (error) {
+      const away = error instanceof DomainError && error.refusal.reason === 'DEPENDENCY_UNAVAILABLE';
+      if (!away || stopped.aborted || performance.now() > deadline) throw error;
+      await sleep(250, undefined, { signal: stopped }).catch(() => {});
+    }
   }
 }
 

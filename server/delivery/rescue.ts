@@ -13,8 +13,6 @@ const lockSpace = 4_071_996;
 export interface JobRescue {
   /** Settles when the lock is held: before that, others would take the jobs of this worker for those of a dead one. */
   readonly held: Promise<void>;
-  /** Fails when the lock's connection is lost or silent: the worker's own connections are then no better. */
-  readonly lost: Promise<never>;
   stop(): Promise<void>;
 }
 
@@ -31,8 +29,7 @@ export function keepJobsAlive(databaseUrl: string, events: EventEmitter, log: Lo
     const client = new pg.Client({
       connectionString: databaseUrl,
       connectionTimeoutMillis: 2_000,
-      query_timeout: 3_000,
-      keepAlive: true,
+      query_timeout: 5_000,
       application_name: 'countersign-rescue',
     });
     client.on('error', () => {});
@@ -40,12 +37,13 @@ export function keepJobsAlive(databaseUrl: string, events: EventEmitter, log: Lo
     try {
       let locked: string | undefined;
       while (!stopped.signal.aborted) {
+        if (locked !== undefined) await sweep(client, locked, log);
         if (poolId !== undefined && locked !== poolId) {
           await client.query('select pg_advisory_lock($1, hashtext($2))', [lockSpace, poolId]);
           locked = poolId;
           noteHeld();
         }
-        if (locked !== undefined) await sweep(client, locked, log);
+        // Before the first sweep too: when PostgreSQL comes back, the living need a moment to lock again.
         await sleep(locked === undefined ? 20 : sweepEveryMs, undefined, { signal: stopped.signal });
       }
     } finally {
@@ -53,16 +51,20 @@ export function keepJobsAlive(databaseUrl: string, events: EventEmitter, log: Lo
     }
   };
 
-  const running = watch();
-  const lost = running.then(() => Promise.reject(new Error('stopped')));
-  // Whoever waits for it hears of it; nobody has to.
-  lost.catch(() => {});
+  const run = async () => {
+    while (!stopped.signal.aborted) {
+      await watch().catch((error) => {
+        if (!stopped.signal.aborted) log.debug({ err: error }, 'job rescue lost its connection');
+      });
+      await sleep(500, undefined, { signal: stopped.signal }).catch(() => {});
+    }
+  };
+  const running = run();
   return {
     held,
-    lost,
     stop: async () => {
       stopped.abort();
-      await running.catch(() => {});
+      await running;
     },
   };
 }

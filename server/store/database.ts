@@ -79,10 +79,21 @@ export class Database {
     return this.#bounded(() => work(openKysely(this.#orm.em.fork())));
   }
 
-  /** Runs statements in one transaction; commits when `work` returns, rolls back when it throws. */
+  /**
+   * Runs statements in one transaction; commits when `work` returns, rolls back when it throws, or when its caller was
+   * refused meanwhile.
+   */
   transaction<T>(work: (db: Db) => Promise<T>): Promise<T> {
-    // By Kysely, which gives the connection back also where begin, commit or rollback failed.
-    return this.#bounded(() => openKysely(this.#orm.em.fork()).transaction().execute(work));
+    return this.#bounded((assertInTime) =>
+      // By Kysely, which gives the connection back also where begin, commit or rollback failed.
+      openKysely(this.#orm.em.fork())
+        .transaction()
+        .execute(async (db) => {
+          const result = await work(db);
+          assertInTime();
+          return result;
+        }),
+    );
   }
 
   /** Whether PostgreSQL answers. */
@@ -99,15 +110,22 @@ export class Database {
   }
 
   /** A silent database must not hold a call: after the patience the caller is refused, and what went on is forgotten. */
-  async #bounded<T>(work: () => Promise<T>): Promise<T> {
+  async #bounded<T>(work: (assertInTime: () => void) => Promise<T>): Promise<T> {
     if (this.#running >= this.#mostAtOnce) throw unavailable(new Error('too much is waiting for PostgreSQL'));
     this.#running += 1;
     let timer: NodeJS.Timeout | undefined;
+    let late: DomainError | undefined;
     const overdue = new Promise<never>((_, reject) => {
-      timer = setTimeout(() => reject(unavailable(new Error('PostgreSQL did not answer in time'))), this.#patienceMs);
+      timer = setTimeout(() => {
+        late = unavailable(new Error('PostgreSQL did not answer in time'));
+        reject(late);
+      }, this.#patienceMs);
     });
+    const assertInTime = () => {
+      if (late !== undefined) throw late;
+    };
     try {
-      const done = work().finally(() => {
+      const done = work(assertInTime).finally(() => {
         this.#running -= 1;
       });
       return await Promise.race([done, overdue]);
@@ -120,7 +138,7 @@ export class Database {
 }
 
 /** A query that was given up leaves its connection busy, perhaps within a transaction: nobody may get it after that. */
-function endWhenSilent(client: PoolClient): void {
+export function endWhenSilent(client: PoolClient): void {
   const query = client.query.bind(client) as (...args: unknown[]) => unknown;
   const watched = (...args: unknown[]) => {
     const result = query(...args);

@@ -22,9 +22,10 @@ export async function startSmtpProxy(smtpUrl: string): Promise<SmtpProxy> {
   const sockets = new Set<Socket>();
   let armed: { readonly moment: SmtpMoment; readonly onHeld: () => void } | undefined;
   let held: (() => void)[] = [];
+  const quiet = new Set<{ silent: boolean }>();
 
   const listener = createServer((client) => {
-    let silent = false;
+    const connection = { silent: false };
     const server = connect(Number(target.port), target.hostname);
     for (const [socket, other] of [
       [client, server],
@@ -44,10 +45,11 @@ export async function startSmtpProxy(smtpUrl: string): Promise<SmtpProxy> {
     const pass = (moment: SmtpMoment | undefined, to: Socket, chunk: Buffer) => {
       const hit = moment !== undefined && armed?.moment === moment ? armed : undefined;
       if (hit !== undefined) {
-        silent = true;
+        connection.silent = true;
+        quiet.add(connection);
         armed = undefined;
       }
-      if (silent) held.push(() => to.write(chunk));
+      if (connection.silent) held.push(() => to.write(chunk));
       else to.write(chunk);
       hit?.onHeld();
     };
@@ -79,6 +81,8 @@ export async function startSmtpProxy(smtpUrl: string): Promise<SmtpProxy> {
       armed = undefined;
     },
     release: () => {
+      for (const connection of quiet) connection.silent = false;
+      quiet.clear();
       for (const pass of held) pass();
       held = [];
     },
