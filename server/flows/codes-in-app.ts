@@ -4,6 +4,7 @@ import type { Advice } from '../domain/advice.ts';
 import {
   type Challenge,
   type ChallengeView,
+  challengeState,
   mayShowCode,
   type Surroundings,
   viewChallenge,
@@ -58,7 +59,8 @@ export async function denyChallenge(
     const advice = adviceAfterDenial(challenge);
     if (challenge.denyTime !== null) return { ok: advice };
 
-    const closed = challenge.state === 'PENDING' ? ({ state: 'CLOSED', settleTime: now } as const) : {};
+    const isOpen = challengeState(challenge, now) === 'PENDING';
+    const closed = isOpen ? ({ state: 'CLOSED', settleTime: now } as const) : {};
     await tx.saveChallenge({ ...challenge, ...closed, denyTime: now });
     await tx.appendEvent(
       // Of who asked, not of who denied.

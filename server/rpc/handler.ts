@@ -171,6 +171,8 @@ function collectRpcs(options: RequestHandlerOptions): ReadonlyMap<string, Rpc> {
     interceptors: [typedErrors(options.toConnectError), ...options.interceptors],
     readMaxBytes: options.readMaxBytes,
     acceptCompression,
+    // As unary calls do, and unlike Connect, which skips them.
+    jsonOptions: { ignoreUnknownFields: false },
     ...(options.shutdownSignal && { shutdownSignal: options.shutdownSignal }),
   });
   const add = (method: DescMethod, impl: MethodImpl<DescMethod>) => {

@@ -65,13 +65,17 @@ export async function saveChallenge(db: Db, challenge: Challenge): Promise<void>
 
 /** Closes what is pending, and returns it. */
 export function closeChallenges(db: Db, accountId: string, now: Date): Promise<Challenge[]> {
-  return db
-    .updateTable('Challenge')
-    .set({ state: 'CLOSED', settleTime: now })
-    .where('accountId', '=', accountId)
-    .where('state', '=', 'PENDING')
-    .returningAll()
-    .execute();
+  return (
+    db
+      .updateTable('Challenge')
+      .set({ state: 'CLOSED', settleTime: now })
+      .where('accountId', '=', accountId)
+      .where('state', '=', 'PENDING')
+      // What has expired stays expired.
+      .where('expireTime', '>', now)
+      .returningAll()
+      .execute()
+  );
 }
 
 /** Closes what these sessions have asked for and not yet got. */
@@ -86,6 +90,7 @@ export async function closeChallengesOf(
     .set({ state: 'CLOSED', settleTime: now })
     .where('accountId', '=', accountId)
     .where('state', '=', 'PENDING')
+    .where('expireTime', '>', now)
     .where('sessionId', 'in', sessionIds)
     .execute();
 }

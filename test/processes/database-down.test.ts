@@ -52,7 +52,7 @@ beforeAll(async () => {
     COUNTERSIGN_DATABASE_POOL: String(poolSize),
   });
   client = createAppClient({
-    transport: (interceptors) => createConnectTransport({ baseUrl: server.publicUrl, httpVersion: '2', interceptors }),
+    transport: (needs) => createConnectTransport({ baseUrl: server.publicUrl, httpVersion: '2', ...needs }),
     clientVersion: '2.3',
     platform: 'ios',
     timeoutMs: 20_000,

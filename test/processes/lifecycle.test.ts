@@ -305,7 +305,7 @@ describe('development mode', () => {
 
   const clientOf = (baseUrl = '') =>
     createAppClient({
-      transport: (interceptors) => createConnectTransport({ baseUrl, httpVersion: '1.1', interceptors }),
+      transport: (needs) => createConnectTransport({ baseUrl, httpVersion: '1.1', ...needs }),
       clientVersion: '2.3',
       platform: 'ios',
     });

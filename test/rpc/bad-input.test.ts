@@ -10,10 +10,16 @@ import {
   type DescMessage,
   type DescMethod,
   fromBinary,
+  fromJson,
   getOption,
+  type JsonObject,
   ScalarType,
+  toBinary,
 } from '@bufbuild/protobuf';
 import { FeatureSet_FieldPresence } from '@bufbuild/protobuf/wkt';
+import { Code } from '@connectrpc/connect';
+import { encodeEnvelope } from '@connectrpc/connect/protocol';
+import { codeFromString, codeToHttpStatus } from '@connectrpc/connect/protocol-connect';
 import fc from 'fast-check';
 import { SignJWT } from 'jose';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
@@ -21,6 +27,7 @@ import { field as fieldOption, Ignore, oneof as oneofOption } from '../../gen/bu
 import { Accounts } from '../../gen/countersign/internal/v1/accounts_pb.ts';
 import { RevocationReason, Sessions } from '../../gen/countersign/internal/v1/sessions_pb.ts';
 import { ChallengeState, Channel } from '../../gen/countersign/v1/challenge_pb.ts';
+import { DeviceSchema } from '../../gen/countersign/v1/device_pb.ts';
 import { LoginActivity } from '../../gen/countersign/v1/login_activity_pb.ts';
 import { TrustedDevices } from '../../gen/countersign/v1/trusted_devices_pb.ts';
 import { TwoStepAuth } from '../../gen/countersign/v1/two_step_auth_pb.ts';
@@ -38,19 +45,18 @@ interface Rpc {
 }
 
 const rpcs: readonly Rpc[] = [TwoStepAuth, TrustedDevices, LoginActivity, Accounts, Sessions].flatMap((service) =>
-  service.methods
-    .filter(({ methodKind }) => methodKind === 'unary')
-    .map((method) => ({
-      method,
-      internal: service.typeName.startsWith('countersign.internal.'),
-      path: `/${service.typeName}/${method.name}`,
-    })),
+  service.methods.map((method) => ({
+    method,
+    internal: service.typeName.startsWith('countersign.internal.'),
+    path: `/${service.typeName}/${method.name}`,
+  })),
 );
 const publicRpcs = rpcs.filter(({ internal }) => !internal);
 const internalRpcs = rpcs.filter(({ internal }) => internal);
 const holdsItsOwnSecret = new Set(['SignIn', 'SendCode', 'VerifyCode', 'GetChallenge', 'RefreshSession']);
 const sessionRpcs = publicRpcs.filter(({ method }) => !holdsItsOwnSecret.has(method.name));
 const named = (table: readonly Rpc[]) => table.map((rpc) => [rpc.path.slice(1), rpc] as const);
+const isStream = ({ method }: Rpc) => method.methodKind !== 'unary';
 const byName = (name: string) => rpcs.find(({ method }) => method.name === name) as Rpc;
 
 const gate = { 'countersign-client-version': '2.3', 'countersign-client-platform': 'ios' };
@@ -97,15 +103,21 @@ interface CallOptions {
   readonly query?: string;
 }
 
-/** A call by plain HTTP/1.1, by somebody who is let in everywhere, unless `headers` says otherwise (empty: not sent). */
+/**
+ * A call by plain HTTP/1.1, by somebody who is let in everywhere, unless `headers` says otherwise (empty: not sent).
+ * A stream is given `body` as its one message, in Connect's framing; with a `contentType`, as it is.
+ */
 async function call(rpc: Rpc, body: string | Uint8Array | object, options: CallOptions = {}): Promise<Answer> {
-  const bytes = typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body);
+  const message = typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body);
+  const form = message instanceof Uint8Array ? 'proto' : 'json';
+  const framed = isStream(rpc) && options.contentType === undefined;
+  const bytes = framed ? encodeEnvelope(0, Buffer.from(message)) : message;
   const headers = {
     ...(rpc.internal ? {} : gate),
     authorization: `Bearer ${rpc.internal ? server.serviceToken : device.session.accessToken}`,
     // A connection a call: one that idles in a pool may be closed just as it is taken again.
     connection: 'close',
-    'content-type': options.contentType ?? (bytes instanceof Uint8Array ? 'application/proto' : 'application/json'),
+    'content-type': options.contentType ?? `application/${isStream(rpc) ? 'connect+' : ''}${form}`,
     ...options.headers,
   };
   const method = options.method ?? 'POST';
@@ -118,8 +130,21 @@ async function call(rpc: Rpc, body: string | Uint8Array | object, options: CallO
       signal: AbortSignal.timeout(5_000),
     },
   );
+  if (answer.headers.get('content-type')?.startsWith('application/connect+')) return endOfStream(answer);
   const text = await answer.text();
   return { status: answer.status, headers: answer.headers, text, ...errorOf(text) };
+}
+
+/** What a stream ends with. It tells so after its 200: here it has the status with which a unary call tells the same. */
+async function endOfStream(answer: Response): Promise<Answer> {
+  expect(answer.status).toBe(200);
+  const bytes = Buffer.from(await answer.arrayBuffer());
+  // Nothing but its end: nobody who is refused has been told anything before.
+  expect([bytes[0], bytes.readUInt32BE(1)]).toEqual([2, bytes.length - 5]);
+  const { error = {} } = JSON.parse(bytes.subarray(5).toString());
+  const text = JSON.stringify(error);
+  const status = codeToHttpStatus(codeFromString(error.code) ?? Code.Unknown);
+  return { status, headers: answer.headers, text, ...errorOf(text) };
 }
 
 type Details = readonly { readonly type: string; readonly value: Uint8Array }[];
@@ -166,7 +191,10 @@ function expectInvalid(answer: Answer, field: string | undefined, what?: unknown
     expect({ what, fields: answer.fields }).toEqual({ what, fields: expect.arrayContaining([field]) });
 }
 
-/** Everything that is kept, but the guesses at passwords, which are there to be counted. */
+/**
+ * Everything that is kept, but the guesses at passwords, which are there to be counted, and what replicas say of
+ * themselves by the clock: that they live, and which streams they hold.
+ */
 async function everything(): Promise<Record<string, unknown>> {
   await vi.waitFor(async () => expect(await server.query(`select from delivery where state = 'QUEUED'`)).toEqual([]), {
     timeout: 10_000,
@@ -175,7 +203,7 @@ async function everything(): Promise<Record<string, unknown>> {
   const tables = await server.query(`
     select relname from pg_class
     where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition
-      and relname <> 'password_guesses' order by relname`);
+      and relname not in ('password_guesses', 'replica', 'open_stream') order by relname`);
   const contents: Record<string, unknown> = {};
   for (const { relname } of tables) {
     const [row] = await server.query(`select jsonb_agg(t order by t::text) as rows from "${relname}" t`);
@@ -216,26 +244,32 @@ const isString = ({ field }: Leaf) => field.fieldKind === 'scalar' && field.scal
 const outputOnly = new Set(['device.app_version']);
 const nobody = '00000000-0000-7000-8000-000000000000';
 
-/** A request that breaks no rule, of nobody. Of a oneof it has the first. */
-function goodRequest(message: DescMessage): Record<string, unknown> {
-  const taken = new Set<unknown>();
+/** A request that breaks no rule, of nobody. Of a oneof it has the member that is on the path, else the first. */
+function goodRequest(message: DescMessage, [head, ...rest]: readonly string[] = []): Record<string, unknown> {
   const request: Record<string, unknown> = {};
   for (const field of message.fields) {
-    if (field.oneof !== undefined && taken.has(field.oneof)) continue;
-    taken.add(field.oneof ?? field);
-    const value = goodValue(field);
+    const { oneof } = field;
+    if (oneof !== undefined && field !== (oneof.fields.find(({ jsonName }) => jsonName === head) ?? oneof.fields[0]))
+      continue;
+    const value = goodValue(field, field.jsonName === head ? rest : []);
     if (value !== undefined) request[field.jsonName] = value;
   }
   return request;
 }
 
-function goodValue(field: DescField): unknown {
-  if (field.fieldKind === 'message') return goodRequest(field.message);
+function goodValue(field: DescField, path: readonly string[] = []): unknown {
+  if (field.fieldKind === 'message') return goodRequest(field.message, path);
   if (field.fieldKind === 'enum') return field.enum.values.find(({ number }) => number > 0)?.name;
   if (field.fieldKind !== 'scalar') throw new Error(`what is a good ${field.name}?`);
   if (field.scalar === ScalarType.BOOL) return true;
   if (field.scalar !== ScalarType.STRING) return 1;
-  const fixed: Record<string, string> = { code: '123456', locale: 'en', email: 'nobody@example.com' };
+  const fixed: Record<string, string> = {
+    code: '123456',
+    locale: 'en',
+    email: 'nobody@example.com',
+    token: 'ab'.repeat(32),
+    topic: 'com.example.app',
+  };
   if (field.name === 'page_token') return undefined;
   return fixed[field.name] ?? (field.name.endsWith('_id') ? nobody : `good ${field.name}`);
 }
@@ -264,14 +298,9 @@ function put(request: object, [head = '', ...rest]: readonly string[], value: un
   return { ...request, [head]: inner };
 }
 
-/** The good request with one field replaced; of a oneof, only that one is set. */
-function requestWith(rpc: Rpc, { path, field }: Leaf, value: unknown): object {
-  const siblings = field.oneof === undefined ? [] : field.oneof.fields.filter((one) => one !== field);
-  const good = siblings.reduce<object>(
-    (request, one) => without(request, [one.jsonName]),
-    goodRequest(rpc.method.input),
-  );
-  return put(good, path, value);
+/** The good request with one field replaced; of every oneof around it, only that member is set. */
+function requestWith(rpc: Rpc, { path }: Leaf, value: unknown): object {
+  return put(goodRequest(rpc.method.input, path), path, value);
 }
 
 const fieldsWhere = (table: readonly Rpc[], wanted: (leaf: Leaf) => boolean) =>
@@ -350,8 +379,7 @@ describe.each(named(rpcs))('%s', (_name, rpc) => {
         'application/x-www-form-urlencoded',
         'multipart/form-data',
         'application/xml',
-        'application/connect+json',
-        'application/connect+proto',
+        ...['json', 'proto'].map((form) => `application/${isStream(rpc) ? '' : 'connect+'}${form}`),
         'application/grpc-web-text',
         'application/json, application/json',
         'application/jsonx',
@@ -360,7 +388,7 @@ describe.each(named(rpcs))('%s', (_name, rpc) => {
         const answer = await call(rpc, new TextEncoder().encode(good), { contentType });
         expectTyped(answer, contentType);
         expect([contentType, answer.status]).toEqual([contentType, 415]);
-        expect(answer.text).toContain('application/json');
+        expect(answer.text).toContain(`takes application/${isStream(rpc) ? 'connect+' : ''}json`);
       }
       for (const method of ['GET', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'QUERY']) {
         const query = method === 'GET' ? `?connect=v1&encoding=json&message=${encodeURIComponent(good)}` : '';
@@ -374,28 +402,31 @@ describe.each(named(rpcs))('%s', (_name, rpc) => {
   });
 });
 
-const demanding = rpcs.filter(({ method }) => method.input.fields.some(isRequired));
+const demanding = rpcs.filter(({ method }) => leaves(method.input).some(({ field }) => isRequired(field)));
 
 describe.each(named(demanding))('%s', (_name, rpc) => {
   const required = leaves(rpc.method.input).filter(({ field }) => isRequired(field));
 
-  test('an empty message is refused, with every field that it lacks', async () => {
-    await changingNothing(async () => {
-      for (const body of ['{}', new Uint8Array()]) {
-        const answer = await call(rpc, body);
-        expectInvalid(answer, undefined);
-        const lacking = required.filter(({ path, field }) => path.length === 1 && field.oneof === undefined);
-        expect(answer.fields).toEqual(expect.arrayContaining(lacking.map(({ name }) => name)));
-      }
+  // Where a message is optional, only what is inside of it may be required.
+  const needsSomething = rpc.method.input.fields.filter(isRequired).length > 0;
+
+  if (needsSomething) {
+    test('an empty message is refused, with every field that it lacks', async () => {
+      await changingNothing(async () => {
+        for (const body of ['{}', new Uint8Array()]) {
+          const answer = await call(rpc, body);
+          expectInvalid(answer, undefined);
+          const lacking = required.filter(({ path, field }) => path.length === 1 && field.oneof === undefined);
+          expect(answer.fields).toEqual(expect.arrayContaining(lacking.map(({ name }) => name)));
+        }
+      });
     });
-  });
+  }
 
   test('each required field is missed', async () => {
     await changingNothing(async () => {
-      const good = goodRequest(rpc.method.input);
       for (const { path, name, field } of required) {
-        if (field.oneof !== undefined && !(field.jsonName in good)) continue;
-        const answer = await call(rpc, without(good, path));
+        const answer = await call(rpc, without(goodRequest(rpc.method.input, path), path));
         // Of a required oneof no field is named: any would do.
         expectInvalid(answer, field.oneof === undefined ? name : undefined, name);
       }
@@ -403,15 +434,82 @@ describe.each(named(demanding))('%s', (_name, rpc) => {
   });
 });
 
-test('unknown fields are ignored, in JSON and in binary, also inside a message', async () => {
-  const rpc = byName('SignIn');
-  const wrong = { ...goodRequest(rpc.method.input), unknown: { deep: [1, null, 'x'] } };
-  expect((await call(rpc, put(wrong, ['device', 'isAdmin'], true))).reason).toBe('CREDENTIALS_INCORRECT');
-  const getSettings = byName('GetSettings');
-  const plain = await call(getSettings, '{}');
-  expect(plain.status).toBe(200);
-  expect((await call(getSettings, { twoStepEnabled: false, x: null })).text).toBe(plain.text);
-  expect((await call(getSettings, Uint8Array.from([0x08, 0x00, 0x9a, 0x06, 0x01, 0x61]))).status).toBe(200);
+describe('a field that is not known', () => {
+  /** Field 99, of every wire type: a varint, 8 bytes, a string, a group, 4 bytes. */
+  const unknownInBinary = Buffer.from([
+    ...[0x98, 0x06, 0x01],
+    ...[0x99, 0x06, 1, 2, 3, 4, 5, 6, 7, 8],
+    ...[0x9a, 0x06, 0x01, 0x61],
+    ...[0x9b, 0x06, 0x08, 0x01, 0x9c, 0x06],
+    ...[0x9d, 0x06, 1, 2, 3, 4],
+  ]);
+
+  test.each(named(rpcs))('is refused in the JSON of %s, and in each message inside', async (_name, rpc) => {
+    const inside = leaves(rpc.method.input).filter(({ field }) => field.fieldKind === 'message');
+    await changingNothing(async () => {
+      for (const path of [[], ...inside.map((leaf) => leaf.path)]) {
+        const good = goodRequest(rpc.method.input, path);
+        for (const name of ['unknown', '', 'x-y', '__proto__', '@type', '[countersign.x]', '99']) {
+          for (const value of [null, true, 'x', { deep: [1, null, 'x'] }]) {
+            // Written by hand, for `__proto__` is not set by put.
+            const request = JSON.stringify(put(good, [...path, 'HERE'], value)).replace('HERE', name);
+            expectInvalid(await call(rpc, request), undefined, [path, name, value]);
+          }
+        }
+      }
+    });
+  });
+
+  test.each(named(rpcs.filter(({ method }) => method.input.fields.length > 0)))(
+    'is refused where it is one of %s, misspelt',
+    async (_name, rpc) => {
+      await changingNothing(async () => {
+        for (const { path, field } of leaves(rpc.method.input)) {
+          const good = goodRequest(rpc.method.input, path);
+          const { jsonName, name } = field;
+          const misspelt = [`${jsonName}s`, jsonName.slice(0, -1), jsonName.toUpperCase(), `${name}_`, ` ${name}`];
+          for (const wrong of misspelt) {
+            const request = put(without(good, path), [...path.slice(0, -1), wrong], goodValue(field) ?? 'x');
+            expectInvalid(await call(rpc, request), undefined, wrong);
+          }
+        }
+      });
+    },
+  );
+
+  test('costs a right code nothing: the answer that takes trust back is not lost', async () => {
+    const owner = await server.createAccount();
+    const challengeToken = await challengeFor(owner);
+    const code = await server.mail.codeFor(owner.email);
+    const rpc = byName('VerifyCode');
+    await changingNothing(async () => {
+      for (const name of ['trust_devices', 'trustDevices', 'trustdevice', 'TrustDevice', 'trust-device']) {
+        expectInvalid(await call(rpc, { challengeToken, code, [name]: false }), undefined, name);
+      }
+    });
+    // By either name that it has.
+    expect((await call(rpc, { challenge_token: challengeToken, code, trust_device: false })).status).toBe(200);
+  });
+
+  test('is skipped in binary, also inside a message', async () => {
+    const getSettings = byName('GetSettings');
+    const plain = await call(getSettings, new Uint8Array());
+    expect(plain.status).toBe(200);
+    const more = await call(getSettings, unknownInBinary);
+    expect([more.status, more.text]).toEqual([200, plain.text]);
+
+    const { input } = byName('SignIn').method;
+    const { device: deviceField, ...rest } = goodRequest(input) as { device: object };
+    const deviceBytes = toBinary(DeviceSchema, fromJson(DeviceSchema, deviceField as JsonObject));
+    const inner = Buffer.concat([deviceBytes, unknownInBinary]);
+    const body = Buffer.concat([
+      toBinary(input, fromJson(input, rest as JsonObject)),
+      Buffer.from([0x1a, inner.length]),
+      inner,
+      unknownInBinary,
+    ]);
+    expect((await call(byName('SignIn'), body)).reason).toBe('CREDENTIALS_INCORRECT');
+  });
 });
 
 describe('every field of every request', () => {
@@ -484,14 +582,52 @@ describe('every field of every request', () => {
     expect(enums.length).toBeGreaterThan(2);
     await changingNothing(async () => {
       for (const { rpc, leaf, what } of enums) {
-        for (const value of [0, 99, -1, 2_147_483_647, 'NO_SUCH_NAME', '']) {
+        const zero = leaf.field.enum?.values.find(({ number }) => number === 0)?.name;
+        for (const value of [0, 99, -1, 2_147_483_647, zero]) {
           expectInvalid(await call(rpc, requestWith(rpc, leaf, value)), leaf.name, [what, value]);
         }
-        for (const value of [2_147_483_648, 1.5]) {
+        // A name that is not known makes a body that can't be read, as one of a field does.
+        const lower = String(goodValue(leaf.field)).toLowerCase();
+        for (const value of [2_147_483_648, 1.5, 'NO_SUCH_NAME', '', lower]) {
           expectInvalid(await call(rpc, requestWith(rpc, leaf, value)), undefined, [what, value]);
         }
       }
     });
+  });
+});
+
+test('a push registration is of one service, and in the form of its tokens', async () => {
+  const rpc = byName('UpdateDevice');
+  const apns = { token: 'ab'.repeat(32), topic: 'com.example.app', environment: 'APNS_ENVIRONMENT_SANDBOX' };
+  const fcm = { token: 'a'.repeat(100) };
+  await changingNothing(async () => {
+    for (const both of [
+      { apns, fcm },
+      { fcm, apns },
+    ])
+      expectInvalid(await call(rpc, { pushRegistration: both }), undefined);
+    expectInvalid(await call(rpc, { pushRegistration: {} }), 'push_registration.service');
+    expectInvalid(await call(rpc, { displayName: '' }), 'display_name');
+    for (const token of ['', 'a'.repeat(31), 'a'.repeat(201), `${apns.token}g`, `${apns.token}\n`, ` ${apns.token}`]) {
+      const answer = await call(rpc, { pushRegistration: { apns: { ...apns, token } } });
+      expectInvalid(answer, 'push_registration.apns.token', token);
+    }
+    for (const topic of [
+      '',
+      'a'.repeat(156),
+      'com/example',
+      'com.example\n',
+      '../3/device',
+      'com.ex\u0430mple',
+      'a b',
+    ]) {
+      const answer = await call(rpc, { pushRegistration: { apns: { ...apns, topic } } });
+      expectInvalid(answer, 'push_registration.apns.topic', topic);
+    }
+    for (const token of ['', 'a'.repeat(9), 'a'.repeat(1_001), `${fcm.token}/`, `${fcm.token}\n`, `${fcm.token} `]) {
+      const answer = await call(rpc, { pushRegistration: { fcm: { token } } });
+      expectInvalid(answer, 'push_registration.fcm.token', token);
+    }
   });
 });
 
@@ -672,6 +808,80 @@ describe('an access token', () => {
   });
 });
 
+describe.each(named(rpcs.filter(isStream)))('%s', (_name, rpc) => {
+  const good = encodeEnvelope(0, Buffer.from('{}'));
+  const bodies: Readonly<Record<string, Uint8Array>> = {
+    'no message': new Uint8Array(),
+    'half a head': good.subarray(0, 3),
+    'half a message': good.subarray(0, 6),
+    'two messages': Buffer.concat([good, good]),
+    'a message that promises 4 GB': Uint8Array.of(0, 0xff, 0xff, 0xff, 0xff),
+    'a message that is compressed, it does not say how': encodeEnvelope(1, Buffer.from('{}')),
+    'a field that is not known': encodeEnvelope(0, Buffer.from('{"x":1}')),
+    'bytes without a frame': Buffer.from('{}'),
+  };
+
+  test.each(Object.keys(bodies))('%s is refused, in each protocol', async (what) => {
+    const body = bodies[what] ?? new Uint8Array();
+    await changingNothing(async () => {
+      const answer = await call(rpc, body, { contentType: 'application/connect+json' });
+      expectTyped(answer, what);
+      for (const contentType of ['application/grpc-web+json', 'application/grpc+json']) {
+        const seen = await callHttp2(rpc, body, contentType);
+        expectTyped(seen, [what, contentType]);
+        expect([contentType, seen.reason]).toEqual([contentType, answer.reason]);
+      }
+    });
+  });
+
+  /** The refusal of a call in gRPC or gRPC-Web, wherever it stands. */
+  async function callHttp2(rpc: Rpc, body: Uint8Array, contentType: string) {
+    const session = http2.connect(server.publicUrl);
+    try {
+      const headers = { ...gate, authorization: `Bearer ${device.session.accessToken}`, te: 'trailers' };
+      const stream = session.request({
+        ':method': 'POST',
+        ':path': rpc.path,
+        'content-type': contentType,
+        ...headers,
+      });
+      let status: Record<string, unknown> = {};
+      const keep = (more: http2.IncomingHttpHeaders) => {
+        status = { ...status, ...more };
+      };
+      stream.once('response', keep);
+      stream.once('trailers', keep);
+      const chunks: Buffer[] = [];
+      stream.on('data', (chunk) => chunks.push(chunk));
+      stream.setTimeout(5_000, () => stream.close(http2.constants.NGHTTP2_CANCEL));
+      stream.end(body);
+      await new Promise((resolve, reject) => {
+        stream.once('close', resolve);
+        stream.once('error', reject);
+      });
+      const sent = Buffer.concat(chunks);
+      if (contentType.includes('web')) {
+        expect(sent[0]).toBe(0x80);
+        const lines = sent.subarray(5).toString().trim().split('\r\n');
+        status = Object.fromEntries(lines.map((line) => line.split(/: ?(.*)/, 2)));
+      } else {
+        expect(sent.length).toBe(0);
+      }
+      const { code, details } = fromBinary(
+        StatusSchema,
+        Buffer.from(String(status['grpc-status-details-bin']), 'base64'),
+      );
+      const seen = read(
+        String(code),
+        details.map(({ typeUrl, value }) => ({ type: typeUrl.split('/').at(-1) ?? '', value })),
+      );
+      return { ...seen, text: String(status['grpc-message']) };
+    } finally {
+      session.destroy();
+    }
+  }
+});
+
 /** Tokens that read like this one and are not. */
 function respelled(token: string): string[] {
   const [name = '', secret = ''] = token.split('.');
@@ -798,6 +1008,58 @@ describe('secrets that are truncated, spelled another way, of another kind or of
     });
   });
 
+  test('a code of another length is no guess; one with spaces is; a closed challenge takes none', async () => {
+    const owner = await server.createAccount();
+    const { client } = await server.signInNewDevice(owner);
+    const { result } = await client.twoStepAuth.updateSettings({ twoStepEnabled: false });
+    if (result.case !== 'challengeGrant') throw new Error(`no challenge but ${result.case}`);
+    const switchOff = result.value.challengeToken;
+    await server.mail.codeFor(owner.email, 2);
+    const challengeToken = await challengeFor(owner);
+    const challengeNow = async () => (await client.twoStepAuth.getChallenge({ challengeToken })).challenge;
+    const code = await server.mail.codeFor(owner.email, 3);
+    await changingNothing(async () => {
+      for (const bad of [
+        ...['', ' ', '      ', '1', '1 2 3 4 5', '12345', '1234567', '123456789', '1234567890', '0'.repeat(30)],
+        ...[code.slice(1), `${code}0`, `0${code}`, `${code} ${code}`, `${code} `.repeat(5), `${' '.repeat(25)}${code}`],
+        ...[
+          '12345a',
+          '-12345',
+          '+12345',
+          '12345.',
+          '1e4567',
+          '0x1234',
+          '١٢٣٤٥٦',
+          '１２３４５６',
+          `${code}\n`,
+          `\t${code}`,
+        ],
+      ]) {
+        for (const attempt of [
+          () => client.twoStepAuth.verifyCode({ challengeToken, code: bad }),
+          () => client.twoStepAuth.updateSettings({ twoStepEnabled: false, challengeToken: switchOff, code: bad }),
+        ]) {
+          const error = await refusal(attempt());
+          expect([bad, error.reason, error.violations[0]?.field]).toEqual([bad, 'REQUEST_INVALID', 'code']);
+        }
+      }
+    });
+    const wrong = code === '000000' ? '000001' : '000000';
+    for (let left = 4; left >= 0; left -= 1) {
+      expect(await challengeNow()).toMatchObject({ state: ChallengeState.PENDING, attemptsRemaining: left + 1 });
+      const spaced = ` ${wrong.slice(0, 3)}  ${wrong.slice(3)} `;
+      expect((await refusal(client.twoStepAuth.verifyCode({ challengeToken, code: spaced }))).reason).toBe(
+        'CODE_INCORRECT',
+      );
+    }
+    const closed = { state: ChallengeState.CLOSED, attemptsRemaining: 0 };
+    expect(await challengeNow()).toMatchObject(closed);
+    await changingNothing(async () => {
+      expect((await refusal(client.twoStepAuth.verifyCode({ challengeToken, code }))).reason).toBe('CHALLENGE_CLOSED');
+    });
+    expect(await challengeNow()).toMatchObject(closed);
+  });
+
   test('as a device token: the device is a new one', async () => {
     const owner = await server.createAccount();
     const { session } = await server.signInNewDevice(owner);
@@ -825,6 +1087,18 @@ test('ids of another account reach nothing of it', async () => {
       expect(revokedSessions).toBe(0);
     }
   });
+  // Opened by the other account itself, for it to be denied.
+  const challengeToken = await challengeFor(other);
+  const { challenge } = await otherDevice.client.twoStepAuth.getChallenge({ challengeToken });
+  await changingNothing(async () => {
+    for (const spelt of [(id: string) => id, (id: string) => id.toUpperCase()]) {
+      const { trustedDevices, twoStepAuth } = device.client;
+      const remove = trustedDevices.removeTrustedDevice({ deviceId: spelt(ids.deviceId) });
+      expect((await refusal(remove)).reason).toBe('DEVICE_UNKNOWN');
+      const deny = twoStepAuth.denyChallenge({ challengeId: spelt(challenge?.challengeId ?? '') });
+      expect((await refusal(deny)).reason).toBe('CHALLENGE_UNKNOWN');
+    }
+  });
   await otherDevice.client.twoStepAuth.getSettings({});
 });
 
@@ -842,7 +1116,9 @@ test('an account that is not known is ACCOUNT_UNKNOWN to every RPC that takes on
         account.accountId.toUpperCase(),
         ` ${account.accountId}`,
       ]) {
-        const answer = await call(rpc, { ...goodRequest(rpc.method.input), password: 'a good password 1', accountId });
+        const good = goodRequest(rpc.method.input, ['accountId']);
+        const password = 'password' in good ? { password: 'a good password 1' } : {};
+        const answer = await call(rpc, { ...good, ...password, accountId });
         expectTyped(answer);
         expect([rpc.path, answer.status, answer.reason]).toEqual([rpc.path, 404, 'ACCOUNT_UNKNOWN']);
       }
@@ -852,15 +1128,26 @@ test('an account that is not known is ACCOUNT_UNKNOWN to every RPC that takes on
 
 test('control and bidirectional characters in what a device says of itself are refused', async () => {
   const range = (from: number, to: number) => Array.from({ length: to - from + 1 }, (_, index) => from + index);
-  const points = [...range(0, 0x1f), ...range(0x7f, 0x9f), ...range(0x202a, 0x202e), ...range(0x2066, 0x2069)];
+  const points = [
+    ...range(0, 0x1f),
+    ...range(0x7f, 0x9f),
+    ...[0x200b, 0x200e, 0x200f, 0xfeff],
+    ...range(0x2028, 0x202e),
+    ...range(0x2066, 0x2069),
+  ];
+  const { email, password } = account;
   const rpc = byName('SignIn');
   await changingNothing(async () => {
     for (const name of ['displayName', 'model', 'osVersion']) {
       const field = `device.${name.replace(/[A-Z]/g, (letter) => `_${letter.toLowerCase()}`)}`;
       for (const point of points) {
         const text = `Anna${String.fromCodePoint(point)}s phone`;
-        const request = { ...account, device: { platform: 'PLATFORM_IOS', [name]: text } };
+        const request = { email, password, device: { platform: 'PLATFORM_IOS', [name]: text } };
         expectInvalid(await call(rpc, request), field, [name, point.toString(16)]);
+        if (name === 'displayName') {
+          const renamed = await call(byName('UpdateDevice'), { displayName: text });
+          expectInvalid(renamed, 'display_name', ['UpdateDevice', point.toString(16)]);
+        }
       }
     }
   });
@@ -1187,8 +1474,11 @@ test('random bytes and random JSON get an answer in time, never an internal erro
   await fc.assert(
     fc.asyncProperty(attempt, async ({ rpc, body, contentType }) => {
       // Without a session, or the first good one would sign this device out for those that follow.
-      const headers: Record<string, string> = rpc.method.name === 'SignOut' ? { authorization: '' } : {};
-      const answer = await call(rpc, Uint8Array.from(body), { contentType, headers });
+      // So is a stream: with one, it would stay open.
+      const withoutSession = rpc.method.name === 'SignOut' || isStream(rpc);
+      const headers: Record<string, string> = withoutSession ? { authorization: '' } : {};
+      const framing = isStream(rpc) && contentType === 'application/proto' ? {} : { contentType };
+      const answer = await call(rpc, Uint8Array.from(body), { ...framing, headers });
       if (contentType.startsWith('application/grpc-web')) {
         expect(answer.status).toBe(200);
         expect(answer.text).not.toMatch(/grpc-status: (2|13)\b/);

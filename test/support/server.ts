@@ -57,6 +57,8 @@ export interface TestServer {
   readonly log: readonly string[];
   /** The client of one more app. */
   appClient(options?: Partial<AppClientOptions>): AppClient;
+  /** The same at another replica. */
+  appClientAt(baseUrl: string): AppClient;
   createAccount(): Promise<TestAccount>;
   /** Signs a new device in with the code from its mail. */
   signInNewDevice(account: TestAccount, trustDevice?: boolean): Promise<TestDevice>;
@@ -108,9 +110,13 @@ export async function startTestServer(
   const pool = new pg.Pool({ connectionString: database.url, max: 4 });
   pool.on('error', () => {});
   const service = createServiceClient({ baseUrl: app.internalAddress, serviceToken, timeoutMs: 20_000 });
+  const transportAt =
+    (baseUrl: string): AppClientOptions['transport'] =>
+    (needs) =>
+      createConnectTransport({ baseUrl, httpVersion: '2', ...needs });
   const appClient = (options: Partial<AppClientOptions> = {}) =>
     createAppClient({
-      transport: (needs) => createConnectTransport({ baseUrl: app.publicAddress, httpVersion: '2', ...needs }),
+      transport: transportAt(app.publicAddress),
       clientVersion: '2.3',
       platform: 'ios',
       timeoutMs: 20_000,
@@ -137,6 +143,7 @@ export async function startTestServer(
     service,
     log,
     appClient,
+    appClientAt: (baseUrl) => appClient({ transport: transportAt(baseUrl) }),
     createAccount,
     signInNewDevice: async (account, trustDevice = true) => {
       const client = appClient();
