@@ -1,6 +1,7 @@
 // The devices of an account: new ones, the list, what they change of themselves, and how trust ends.
 
 import type { Device, DeviceDescription, Origin, PushRegistration } from '../domain/device.ts';
+import { DomainError } from '../domain/errors.ts';
 import type { LoginEvent } from '../domain/login-event.ts';
 import { displacedByOneMore, isTrusted } from '../domain/trust.ts';
 import { type Deps, decideFor, describe, eventOf, refuse, type SignedInCaller } from './context.ts';
@@ -76,6 +77,10 @@ export interface DeviceUpdate {
 }
 
 export async function updateDevice(deps: Deps, update: DeviceUpdate, caller: SignedInCaller): Promise<Device> {
+  if (update.displayName === '') {
+    const violations = [{ field: 'display_name', description: 'must not be only spaces' }];
+    throw new DomainError({ reason: 'REQUEST_INVALID', violations });
+  }
   const now = deps.clock.now();
   return decideFor(deps, caller, async (tx) => {
     const device = await tx.device(caller.device.deviceId);

@@ -123,7 +123,9 @@ describe('a device', () => {
     client.useSession(result.value);
     const { trustedDevices } = await client.trustedDevices.listTrustedDevices({});
     expect(trustedDevices[0]?.displayName).toBe('Kitchen phone');
-    expect((await refusal(client.trustedDevices.updateDevice({ displayName: '' }))).reason).toBe('REQUEST_INVALID');
+    for (const displayName of ['', '   ']) {
+      expect((await refusal(client.trustedDevices.updateDevice({ displayName }))).reason).toBe('REQUEST_INVALID');
+    }
   });
 
   test('registers a push token, and a token has one owner: it leaves the account that had it before', async () => {
