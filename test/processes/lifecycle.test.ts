@@ -6,6 +6,7 @@ import { chmod, mkdtemp, realpath, rm } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import pLimit from 'p-limit';
 import pg from 'pg';
@@ -37,7 +38,10 @@ const env = () => productionEnv({ databaseUrl: database.url, smtpUrl: mail.url }
 /** What a start with these settings ends with. */
 async function endOf(settings: Readonly<Record<string, string>>) {
   const program = start(settings);
-  const { code } = await program.exit;
+  const late = sleep(50_000, undefined, { ref: false }).then(() =>
+    Promise.reject(new Error(`still running: ${program.stdout().slice(-2_000)}`)),
+  );
+  const { code } = await Promise.race([program.exit, late]);
   return { code, stderr: program.stderr(), stdout: program.stdout() };
 }
 
