@@ -21,6 +21,8 @@ const codes = 50;
 const restMs = 60_000;
 const idleMs = 10_000;
 const password = 'correct horse';
+const accountPrefix = 'account-';
+const versionHeaders = { 'countersign-client-version': '2.3', 'countersign-client-platform': 'ios' };
 
 await measure(238_000, async (parts) => {
   const [server, plain] = await Promise.all([
@@ -28,6 +30,7 @@ await measure(238_000, async (parts) => {
     parts.start('plain-streams-process.ts'),
   ]);
   const database = new pg.Pool({ connectionString: parts.databaseUrl, max: 1 });
+  database.on('error', () => {});
   const tokens = await setUp(parts, database);
   const openInDatabase = async () => (await database.query('select count(*)::int as n from open_stream')).rows[0].n;
 
@@ -122,8 +125,6 @@ async function setUp(parts: Parts, database: pg.Pool): Promise<readonly string[]
   );
 }
 
-const accountPrefix = 'account-';
-
 interface Opened {
   openAll(): Promise<void>;
   memoryPerStream(): Promise<Pick<Usage, 'rss' | 'heapUsed' | 'external'>>;
@@ -139,16 +140,20 @@ async function openedBy(
   count: (() => Promise<number>) | undefined,
 ): Promise<Opened> {
   // Enough that the server is busy, few enough that it refuses none.
-  const atOnce = 100;
+  const atOnce = 50;
   let closing = new AbortController();
   let clients: Client<typeof TrustedDevices>[] = [];
+  let broken: unknown;
   const read = async (token: string, index: number, onHeader: () => void) => {
     // The streams of an account are on connections of their own.
     const client = clients[(index + Math.floor(index / accounts)) % clients.length];
-    const options = { headers: headersOf(token), signal: closing.signal, onHeader };
+    const options = {
+      headers: { ...versionHeaders, authorization: `Bearer ${token}` },
+      signal: closing.signal,
+      onHeader,
+    };
     for await (const { event } of client?.watchDevice({}, options) ?? []) {
-      if (event.case === 'codeArrived')
-        opened.onCode(event.value.challenge?.challenge?.challengeId ?? '', performance.now());
+      if (event.case === 'codeArrived') opened.onCode(event.value.challenge?.challengeId ?? '', performance.now());
       else if (event.case !== 'keepAlive') throw new Error(`a stream was told ${event.case}`);
     }
   };
@@ -160,19 +165,18 @@ async function openedBy(
     );
     for (let start = 0; start < some.length; start += atOnce) {
       const batch = some.slice(start, start + atOnce);
-      await Promise.all(
-        batch.map(
-          (token, index) =>
-            new Promise<void>((resolve, reject) => {
-              read(token, start + index, resolve).catch((error) => {
-                if (signal.aborted) return;
-                reject(error);
-                process.stderr.write(`a stream broke: ${error}\n`);
-              });
-            }),
-        ),
+      const beginnings = batch.map(
+        (token, index) =>
+          new Promise<void>((resolve) => {
+            read(token, start + index, resolve).catch((error) => {
+              if (!signal.aborted) broken ??= error;
+              resolve();
+            });
+          }),
       );
-      while (count !== undefined && (await count()) < start + batch.length) await sleep(5);
+      await Promise.all(beginnings);
+      while (count !== undefined && broken === undefined && (await count()) < start + batch.length) await sleep(5);
+      if (broken !== undefined) throw broken;
     }
   };
 
@@ -191,18 +195,10 @@ async function openedBy(
     },
     closeAll: () => closing.abort(),
   };
-  await open(tokens.slice(0, Math.min(tokens.length, 2 * connections)));
+  await open(tokens.slice(0, connections));
   opened.closeAll();
   while (count !== undefined && (await count()) > 0) await sleep(20);
   return opened;
-}
-
-function headersOf(token: string) {
-  return {
-    authorization: `Bearer ${token}`,
-    'countersign-client-version': '2.3',
-    'countersign-client-platform': 'ios',
-  };
 }
 
 /** The shares of a core that a server and PostgreSQL take while nothing happens. */
@@ -234,7 +230,7 @@ async function reachDevices(server: ServerProcess, opened: Opened): Promise<read
     const arrivals = new Map<string, number[]>();
     opened.onCode = (challengeId, time) => arrivals.set(challengeId, [...(arrivals.get(challengeId) ?? []), time]);
     const email = `${accountPrefix}${1 + (code % accounts)}@example.com`;
-    const { result } = await client.signIn({ email, password, device }, { headers: headersOf('') });
+    const { result } = await client.signIn({ email, password, device }, { headers: versionHeaders });
     const answered = performance.now();
     const challenge = result.case === 'challengeGrant' ? result.value.challenge : undefined;
     if (challenge?.defaultChannel !== Channel.APP) throw new Error(`no code in the app but ${result.case}`);
