@@ -20,8 +20,8 @@ const server = createServer(
       router.service(TrustedDevices, {
         async *watchDevice() {
           for (;;) {
-            await turn.promise;
             yield { event: { case: 'keepAlive', value: {} } } as const;
+            await turn.promise;
           }
         },
       }),
