@@ -118,7 +118,7 @@ export function readConfig(given: Environment): Config {
     dataDir: env['COUNTERSIGN_DATA_DIR'] || '.data',
     databaseUrl: url(env, 'DATABASE_URL', ['postgres:', 'postgresql:']),
     databasePoolSize: integer(env, 'COUNTERSIGN_DATABASE_POOL', 20, 2, 1_000),
-    databasePatienceMs: duration(env, 'COUNTERSIGN_DATABASE_PATIENCE', '1500ms', '100ms', '30s'),
+    databasePatienceMs: duration(env, 'COUNTERSIGN_DATABASE_PATIENCE', '1200ms', '100ms', '30s'),
     smtpUrl: url(env, 'SMTP_URL', ['smtp:', 'smtps:']),
     mailFrom: mailFrom(env, 'COUNTERSIGN_MAIL_FROM'),
     mailboxAddress: address(env, 'COUNTERSIGN_MAILBOX_ADDRESS', '127.0.0.1:1080'),

@@ -1,11 +1,14 @@
 // Wrong codes add up over channels, challenges and sign-ins: first they have to wait, at last nothing opens or verifies.
 
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { AppClient } from '../../clients/app/client.ts';
 import type { ChallengeGrant } from '../../gen/countersign/v1/challenge_pb.ts';
 import { Channel } from '../../gen/countersign/v1/challenge_pb.ts';
 import { refusal } from '../support/refusal.ts';
 import { iphone, startTestServer, type TestAccount, type TestServer } from '../support/server.ts';
+
+// A hundred wrong codes take many sign-ins, and a slow machine its time.
+vi.setConfig({ testTimeout: 180_000, hookTimeout: 180_000 });
 
 let server: TestServer;
 
@@ -199,7 +202,7 @@ describe('after 100 wrong codes', () => {
     expect(await isLocked(account)).toBe(true);
   });
 
-  test('a wrong password is told from a right one no sooner than before', async () => {
+  test('a wrong password is still answered as one', async () => {
     const wrong = server.appClient().twoStepAuth.signIn({ ...account, password: 'wrong', device: iphone });
     expect((await refusal(wrong)).reason).toBe('CREDENTIALS_INCORRECT');
   });

@@ -9,7 +9,7 @@ export const bufCurl = (): Driver => ({
       const named = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
       const args = ['curl', '-v', ...named, '-d', JSON.stringify(request)];
       const target = `${url}/${service}/${method}`;
-      execFile('node_modules/.bin/buf', [...args, target], { timeout: 30_000 }, (failure, stdout, stderr) => {
+      execFile('node_modules/.bin/buf', [...args, target], { timeout: 60_000 }, (failure, stdout, stderr) => {
         try {
           // "An exit code that is the gRPC code, shifted three bits to the left"; below 8 buf itself failed.
           const exit = failure === null ? 0 : Number(failure.code);

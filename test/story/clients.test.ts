@@ -62,7 +62,10 @@ function appOf(driver: Driver) {
 }
 
 describe.each(Object.entries(drivers))('%s', (_name, create) => {
-  test('an old app is refused, a new one signs in, is trusted, looks around, switches off and on, and signs out', async () => {
+  const whole =
+    'an old app is refused, a new one signs in, is trusted, looks around, switches off and on, and signs out';
+  // Thirty processes of buf curl, one after the other, take a minute where the machine is busy.
+  test(whole, { timeout: 240_000 }, async () => {
     const driver = create();
     try {
       await story(driver);
