@@ -54,6 +54,8 @@ export async function startLiveStreams(deps: LiveDeps): Promise<RunningLiveStrea
   const { clock, codes, store, limits, log, replicaId } = deps;
   const groups = new Map<string, Group>();
   const turns = Array.from({ length: ticksBetweenKeepAlives }, () => new Set<Stream>());
+  /** Closed streams that the database has not forgotten yet. */
+  const forgotten: { readonly accountId: string; readonly streamId: string }[] = [];
   let ticks = 0;
   await store.renewReplica(replicaId, replicaLeaseMs);
 
@@ -116,6 +118,9 @@ export async function startLiveStreams(deps: LiveDeps): Promise<RunningLiveStrea
   const tick = async () => {
     ticks += 1;
     if (ticks % ticksBetweenRenewals === 0) await store.renewReplica(replicaId, replicaLeaseMs);
+    for (const { accountId, streamId } of forgotten.splice(0)) {
+      await store.deleteStream(accountId, streamId).catch(() => forgotten.push({ accountId, streamId }));
+    }
     const due = [...(turns[ticks % ticksBetweenKeepAlives] ?? [])];
     if (due.length === 0) return;
     for (const stream of due) {
@@ -143,6 +148,7 @@ export async function startLiveStreams(deps: LiveDeps): Promise<RunningLiveStrea
 
   return {
     replicaId,
+    forget: (accountId, streamId) => void forgotten.push({ accountId, streamId }),
     attach: (accountId, { streamId, sessionId, deviceId }, cut): LiveFeed => {
       const group = groups.get(accountId) ?? {
         accountId,

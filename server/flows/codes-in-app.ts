@@ -139,7 +139,8 @@ export async function* watchDevice(
     }
   } finally {
     feed.close();
-    await deps.store.deleteStream(accountId, stream.streamId).catch(() => {});
+    // A stream that seems open would be sent codes that nobody sees.
+    await deps.store.deleteStream(accountId, stream.streamId).catch(() => deps.live.forget(accountId, stream.streamId));
   }
 }
 

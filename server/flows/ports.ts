@@ -174,6 +174,8 @@ export interface LiveStreams {
   readonly replicaId: string;
   /** `cut` breaks the connection of a stream that does not read. */
   attach(accountId: string, stream: OpenStream, cut: () => void): LiveFeed;
+  /** Deletes what is noted of a closed stream as soon as the database takes it. */
+  forget(accountId: string, streamId: string): void;
 }
 
 /** What the streams of this replica read of the database. */
@@ -192,6 +194,7 @@ export interface LiveStore {
     streams: readonly (OpenStream & { readonly accountId: string })[],
     now: Date,
   ): Promise<readonly string[]>;
+  deleteStream(accountId: string, streamId: string): Promise<void>;
   /** Says that this replica lives, for the next `forMs` milliseconds. */
   renewReplica(replicaId: string, forMs: number): Promise<void>;
   forgetReplica(replicaId: string): Promise<void>;

@@ -115,6 +115,7 @@ export function createLiveStore(database: Database, limits: Limits): LiveStore {
             )`.execute(db);
         return rows.map(({ accountId }) => accountId);
       }),
+    deleteStream: (accountId, streamId) => database.read((db) => deleteStream(db, accountId, streamId)),
     renewReplica: (replicaId, forMs) =>
       database.read(async (db) => {
         await sql`
