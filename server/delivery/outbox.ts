@@ -10,7 +10,6 @@ import { DomainError } from '../domain/errors.ts';
 import { maskEmail } from '../domain/mask.ts';
 import type { Clock, Codes, Directory } from '../flows/ports.ts';
 import type { Logger } from '../platform/log.ts';
-import { endWhenSilent } from '../store/database.ts';
 import { compose, type Message } from './compose.ts';
 import type { Handover, Mailer } from './email.ts';
 import { type DeliverPayload, type DeliveryLog, deliverTask, type QueuedDelivery } from './jobs.ts';
@@ -217,4 +216,20 @@ function workerLogger(log: Logger): WorkerLogger {
     if (level === 'error' || level === 'warning') log.warn({ worker: message }, 'outbox');
     else log.debug({ worker: message }, 'outbox');
   });
+}
+
+/** A query that was given up leaves its connection busy, perhaps within a transaction: nobody may get it after that. */
+function endWhenSilent(client: pg.PoolClient): void {
+  const query = client.query.bind(client) as (...args: unknown[]) => unknown;
+  const watched = (...args: unknown[]) => {
+    const result = query(...args);
+    if (result instanceof Promise) {
+      result.catch((error: unknown) => {
+        if (error instanceof Error && error.message === 'Query read timeout')
+          (client as unknown as pg.Client).end().catch(() => {});
+      });
+    }
+    return result;
+  };
+  Object.assign(client, { query: watched });
 }

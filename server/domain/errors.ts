@@ -60,3 +60,8 @@ export class DomainError extends Error {
     this.refusal = refusal;
   }
 }
+
+/** Whether nothing was decided because something is out of reach or broken; every other refusal was decided. */
+export function isOutage(error: unknown): boolean {
+  return !(error instanceof DomainError) || error.refusal.reason === 'DEPENDENCY_UNAVAILABLE';
+}

@@ -53,7 +53,7 @@ export async function updateAccount(
   const now = deps.clock.now();
   const newEmail = change.email?.trim();
   await decide(deps, accountId, async (tx) => {
-    if (tx.account === undefined) return refuse({ reason: 'ACCOUNT_UNKNOWN' });
+    if ((await tx.account) === undefined) return refuse({ reason: 'ACCOUNT_UNKNOWN' });
     const updated = await tx.updateDirectoryAccount(
       { ...change, ...(newEmail === undefined ? {} : { email: newEmail }) },
       now,
@@ -61,9 +61,9 @@ export async function updateAccount(
     if (updated === 'taken') return refuse({ reason: 'ACCOUNT_EXISTS' });
     const { before } = updated;
     if (newEmail !== undefined && newEmail !== before.email) {
-      await tx.closeChallenges(now);
-      await tx.appendEvent(eventOf(deps, accountId, 'SETTINGS_CHANGED', now));
-      await tx.send(
+      tx.closeChallenges(now);
+      tx.appendEvent(eventOf(deps, accountId, 'SETTINGS_CHANGED', now));
+      tx.send(
         {
           accountId,
           deliveryId: deps.random.uuid(now),
@@ -88,19 +88,19 @@ export async function setPassword(deps: Deps, accountId: string, password: strin
   const passwordHash = await deps.directoryWriter.hashPassword(password);
   const now = deps.clock.now();
   await decide(deps, accountId, async (tx) => {
-    const { account } = tx;
+    const account = await tx.account;
     if (account === undefined) return refuse({ reason: 'ACCOUNT_UNKNOWN' });
-    await tx.setPasswordHash(passwordHash, now);
-    await tx.saveAccount({
+    tx.setPasswordHash(passwordHash, now);
+    tx.saveAccount({
       ...account,
       passwordVersion: account.passwordVersion + 1,
       passwordChangeRequired: false,
       wrongCodes: 0,
       lastWrongCodeTime: null,
     });
-    await tx.endSessions({}, 'PASSWORD_CHANGED', now);
-    await tx.closeChallenges(now);
-    await tx.appendEvent(eventOf(deps, accountId, 'PASSWORD_CHANGED', now));
+    tx.endSessions({}, 'PASSWORD_CHANGED', now);
+    tx.closeChallenges(now);
+    tx.appendEvent(eventOf(deps, accountId, 'PASSWORD_CHANGED', now));
     return { ok: undefined };
   });
   return getAccount(deps, { accountId });
@@ -109,9 +109,9 @@ export async function setPassword(deps: Deps, accountId: string, password: strin
 /** Forgets the wrong codes, and so lifts a wait or a lock. */
 export async function resetVerification(deps: Deps, accountId: string): Promise<AccountDetails> {
   await decide(deps, accountId, async (tx) => {
-    const { account } = tx;
+    const account = await tx.account;
     if (account === undefined) return refuse({ reason: 'ACCOUNT_UNKNOWN' });
-    await tx.saveAccount({ ...account, wrongCodes: 0, lastWrongCodeTime: null });
+    tx.saveAccount({ ...account, wrongCodes: 0, lastWrongCodeTime: null });
     return { ok: undefined };
   });
   return getAccount(deps, { accountId });

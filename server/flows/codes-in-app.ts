@@ -34,7 +34,7 @@ export async function listPendingCodes(deps: Deps, caller: SignedInCaller): Prom
     const codes: PendingCode[] = [];
     for (const challenge of await tx.challengesInApp(now)) {
       if (!mayShowCode(challenge, deviceId, now)) continue;
-      await tx.markShown(challenge.challengeId, now);
+      tx.markShown(challenge.challengeId, now);
       const challengeView = viewForDevice(deps, challenge, await surroundingsIn(tx, challenge, now), now);
       codes.push({ challenge: challengeView, code: deps.codes.derive(challenge, 'APP') });
     }
@@ -61,8 +61,8 @@ export async function denyChallenge(
 
     const isOpen = challengeState(challenge, now) === 'PENDING';
     const closed = isOpen ? ({ state: 'CLOSED', settleTime: now } as const) : {};
-    await tx.saveChallenge({ ...challenge, ...closed, denyTime: now });
-    await tx.appendEvent(
+    tx.saveChallenge({ ...challenge, ...closed, denyTime: now });
+    tx.appendEvent(
       // Of who asked, not of who denied.
       eventOf(deps, account.accountId, 'CHALLENGE_DENIED', now, {
         device: challenge.device,
@@ -71,13 +71,13 @@ export async function denyChallenge(
       }),
     );
     if (wasVerified) {
-      await tx.saveAccount({ ...account, passwordChangeRequired: true });
-      await tx.closeChallenges(now);
+      tx.saveAccount({ ...account, passwordChangeRequired: true });
+      tx.closeChallenges(now);
       const session = challenge.sessionId === null ? undefined : await tx.session(challenge.sessionId);
       const intruder = session && (await tx.device(session.deviceId));
       if (intruder !== undefined) {
-        await endTrust(tx, intruder, now);
-        await tx.appendEvent(
+        endTrust(tx, intruder, now);
+        tx.appendEvent(
           eventOf(deps, account.accountId, 'DEVICE_REMOVED', now, {
             device: challenge.device,
             deviceId: intruder.deviceId,
@@ -120,7 +120,7 @@ export async function* watchDevice(
     await decideFor(deps, caller, async (tx) => {
       const others = await tx.insertStream(stream);
       const own = others.filter((other) => other.deviceId === stream.deviceId);
-      for (const { streamId } of own.slice(0, own.length - (streamsPerDevice - 1))) await tx.deleteStream(streamId);
+      for (const { streamId } of own.slice(0, own.length - (streamsPerDevice - 1))) tx.deleteStream(streamId);
       return others.length < streamsPerAccount
         ? { ok: undefined }
         : refuse({ reason: 'RATE_LIMITED', retryAfterMs: 60_000 });

@@ -51,15 +51,19 @@ export async function openChallenge(
   const { limits } = deps;
   if (admitVerification(owner.account, limits, now).kind === 'locked') return refuse({ reason: 'VERIFICATION_LOCKED' });
   const windowStart = new Date(now.getTime() - limits.challengesPerAccount.windowMs);
-  const waitMs = budgetWait(await tx.challengeTimes(windowStart), limits.challengesPerAccount, now.getTime());
-  if (waitMs > 0) return refuse({ reason: 'RATE_LIMITED', retryAfterMs: waitMs });
   const network = networkOf(caller.ipAddress);
-  const denial = await tx.lastDenial(network, new Date(now.getTime() - denialBlockMs));
+  const [times, denial, devices] = await Promise.all([
+    tx.challengeTimes(windowStart),
+    tx.lastDenial(network, new Date(now.getTime() - denialBlockMs)),
+    tx.appDevices(now),
+  ]);
+  const waitMs = budgetWait(times, limits.challengesPerAccount, now.getTime());
+  if (waitMs > 0) return refuse({ reason: 'RATE_LIMITED', retryAfterMs: waitMs });
   if (denial !== undefined) {
     return refuse({ reason: 'RATE_LIMITED', retryAfterMs: denial.getTime() + denialBlockMs - now.getTime() });
   }
 
-  const audience = appAudience(await tx.appDevices(now), request.deviceId);
+  const audience = appAudience(devices, request.deviceId);
   const { token, hash } = deps.secrets.issue(owner.account.accountId);
   const challenge: Challenge = {
     ...request,
@@ -80,8 +84,8 @@ export async function openChallenge(
     wrongCodes: 0,
     sends: {},
   };
-  await tx.insertChallenge(challenge);
-  const sent = await sendOn(deps, tx, challenge, challenge.defaultChannel, now);
+  const around = { deliveries: {}, audience };
+  const sent = sendOn(deps, tx, challenge, challenge.defaultChannel, around, now, tx.insertChallenge);
   return 'refused' in sent ? sent : { ok: { challengeToken: token, challenge: sent.ok } };
 }
 
@@ -94,7 +98,7 @@ export async function reissueChallenge(
 ): Promise<ChallengeGrant> {
   const { token, hash } = deps.secrets.issue(challenge.accountId);
   const reissued = { ...challenge, tokenHash: hash };
-  await tx.saveChallenge(reissued);
+  tx.saveChallenge(reissued);
   return { challengeToken: token, challenge: await viewIn(deps, tx, reissued, now) };
 }
 
@@ -107,22 +111,23 @@ export async function sendCode(deps: Deps, challengeToken: string, channel: Chan
   const send = async (tx: AccountTransaction) => {
     const challenge = await tx.challengeByToken(held.hash);
     if (challenge === undefined) return refuse({ reason: 'CHALLENGE_UNKNOWN' });
-    return sendOn(deps, tx, challenge, channel, now);
+    return sendOn(deps, tx, challenge, channel, await surroundingsIn(tx, challenge, now), now, tx.saveChallenge);
   };
   return decide(deps, held.accountId, send, key);
 }
 
-async function sendOn(
+function sendOn(
   deps: Deps,
   tx: AccountTransaction,
   challenge: Challenge,
   channel: Channel,
+  around: Surroundings,
   now: Date,
-): Promise<Outcome<ChallengeView>> {
-  const audience = appAudience(await tx.appDevices(now), challenge.deviceId);
-  const decision = decideSend(challenge, channel, audience, deps.limits, now);
-  const refusedWith = async (reason: ChallengeReason) =>
-    refuse({ reason, challenge: await viewIn(deps, tx, challenge, now) });
+  save: (challenge: Challenge) => void,
+): Outcome<ChallengeView> {
+  const decision = decideSend(challenge, channel, around.audience, deps.limits, now);
+  const asItIs = () => viewChallenge(challenge, around, deps.limits, now);
+  const refusedWith = (reason: ChallengeReason) => refuse({ reason, challenge: asItIs() });
   switch (decision.kind) {
     case 'expired':
       return refusedWith('CHALLENGE_EXPIRED');
@@ -135,13 +140,13 @@ async function sendOn(
     case 'tooSoon':
       return refuse({
         reason: 'SEND_TOO_SOON',
-        challenge: await viewIn(deps, tx, challenge, now),
+        challenge: asItIs(),
         retryAfterMs: decision.waitMs,
       });
     case 'send': {
       const sent = decision.challenge;
-      await tx.saveChallenge(sent);
-      await tx.send(
+      save(sent);
+      tx.send(
         {
           accountId: sent.accountId,
           deliveryId: deps.random.uuid(now),
@@ -153,7 +158,7 @@ async function sendOn(
         },
         now,
       );
-      await tx.appendEvent(
+      tx.appendEvent(
         eventOf(deps, sent.accountId, 'CODE_SENT', now, {
           device: sent.device,
           challengeId: sent.challengeId,
@@ -162,7 +167,8 @@ async function sendOn(
           origin: sent.origin,
         }),
       );
-      return { ok: await viewIn(deps, tx, sent, now) };
+      const deliveries = { ...around.deliveries, [channel]: 'QUEUED' as const };
+      return { ok: viewChallenge(sent, { ...around, deliveries }, deps.limits, now) };
     }
   }
 }
@@ -190,14 +196,14 @@ export async function viewIn(
 
 /** What is around a challenge, with what this transaction has sent. */
 export async function surroundingsIn(tx: AccountTransaction, challenge: Challenge, now: Date): Promise<Surroundings> {
-  const [deliveries, devices] = [await tx.deliveriesOf(challenge.challengeId), await tx.appDevices(now)];
+  const [deliveries, devices] = await Promise.all([tx.deliveriesOf(challenge.challengeId), tx.appDevices(now)]);
   return { deliveries, audience: appAudience(devices, challenge.deviceId) };
 }
 
 /**
  * Compares a code, the only place that does. A wrong one is counted on the challenge and on the account, and what this
- * returns must be committed. A right one settles the challenge and clears the account's count; `again` says that it was
- * settled by the same code before.
+ * returns must be committed. A right one is for the caller to settle the challenge with, and to save the account, whose
+ * count it clears; `again` says that the challenge was settled by the same code before.
  */
 export async function tryCode(
   deps: Deps,
@@ -230,9 +236,9 @@ export async function tryCode(
 
   if (!deps.codes.matches(challenge, sentChannels(challenge), presented)) {
     const after = afterWrongCode(challenge, deps.limits, now);
-    await tx.saveChallenge(after);
-    await tx.saveAccount({ ...account, wrongCodes: account.wrongCodes + 1, lastWrongCodeTime: now });
-    await tx.appendEvent(
+    tx.saveChallenge(after);
+    tx.saveAccount({ ...account, wrongCodes: account.wrongCodes + 1, lastWrongCodeTime: now });
+    tx.appendEvent(
       eventOf(deps, account.accountId, 'CODE_WRONG', now, {
         device: challenge.device,
         challengeId: challenge.challengeId,
@@ -241,6 +247,6 @@ export async function tryCode(
     );
     return refusedWith(again ? 'CHALLENGE_CLOSED' : 'CODE_INCORRECT', after);
   }
-  const cleared = { ...account, wrongCodes: 0, lastWrongCodeTime: null };
+  const cleared = account.wrongCodes === 0 ? account : { ...account, wrongCodes: 0, lastWrongCodeTime: null };
   return { ok: { challenge, account: cleared, again } };
 }

@@ -70,11 +70,10 @@ export function decideFor<T>(
   work: (tx: AccountTransaction, account: Account) => Promise<Outcome<T>>,
 ): Promise<T> {
   return decide(deps, caller.session.accountId, async (tx) => {
-    const session = await tx.session(caller.session.sessionId);
-    if (tx.account === undefined || session === undefined)
-      return refuse({ reason: 'SESSION_INVALID', cause: 'UNKNOWN' });
+    const [account, session] = await Promise.all([tx.account, tx.session(caller.session.sessionId)]);
+    if (account === undefined || session === undefined) return refuse({ reason: 'SESSION_INVALID', cause: 'UNKNOWN' });
     const end = sessionEnd(session, deps.limits, deps.clock.now());
-    return end === undefined ? work(tx, tx.account) : refuse({ reason: 'SESSION_INVALID', cause: end });
+    return end === undefined ? work(tx, account) : refuse({ reason: 'SESSION_INVALID', cause: end });
   });
 }
 

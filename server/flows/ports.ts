@@ -211,38 +211,43 @@ export interface SessionFilter {
   readonly sessionId?: string | undefined;
 }
 
-/** One transaction that holds the lock on one account's row: everything of an account is decided one at a time. */
+/**
+ * One transaction that holds the lock on one account's row: everything of an account is decided one at a time. What is
+ * asked for is sent at once, in the order of the calls, so what does not depend on one another travels together. What only
+ * writes is not waited for: the commit waits for it, and fails if it did.
+ */
 export interface AccountTransaction {
   /** The account, locked; undefined where there is none. */
-  readonly account: Account | undefined;
-  saveAccount(account: Account): Promise<void>;
+  readonly account: Promise<Account | undefined>;
+  saveAccount(account: Account): void;
 
   challenge(challengeId: string): Promise<Challenge | undefined>;
   challengeByToken(tokenHash: Uint8Array): Promise<Challenge | undefined>;
   challengeByRequest(requestId: string, since: Date): Promise<Challenge | undefined>;
   /** When the account's challenges since then were opened, epoch ms. */
   challengeTimes(since: Date): Promise<readonly number[]>;
-  insertChallenge(challenge: Challenge): Promise<void>;
-  saveChallenge(challenge: Challenge): Promise<void>;
+  insertChallenge(challenge: Challenge): void;
+  saveChallenge(challenge: Challenge): void;
   /** When a challenge from this network was last denied, since then. */
   lastDenial(network: string, since: Date): Promise<Date | undefined>;
   /** The pending challenges whose code went to the app, newest first. */
   challengesInApp(now: Date): Promise<readonly Challenge[]>;
   /** Closes every pending challenge. */
-  closeChallenges(now: Date): Promise<void>;
+  closeChallenges(now: Date): void;
   deliveriesOf(challengeId: string): Promise<Deliveries>;
   /** Notes that a device has shown the code of a challenge. */
-  markShown(challengeId: string, now: Date): Promise<void>;
+  markShown(challengeId: string, now: Date): void;
 
   session(sessionId: string): Promise<Session | undefined>;
   sessionByRefreshFamily(familyHash: Uint8Array): Promise<Session | undefined>;
-  insertSession(session: Session): Promise<void>;
-  saveSession(session: Session): Promise<void>;
-  /** Ends the live sessions that fit the filter, with the challenges that they asked for; returns how many there were. */
-  endSessions(filter: SessionFilter, cause: SessionEndCause, now: Date): Promise<number>;
-
+  insertSession(session: Session): void;
+  saveSession(session: Session): void;
+  /** How many live sessions fit the filter. */
+  countLiveSessions(filter: SessionFilter): Promise<number>;
+  /** Ends the live sessions that fit the filter, with the challenges that they asked for. */
+  endSessions(filter: SessionFilter, cause: SessionEndCause, now: Date): void;
   /** Ends the oldest live sessions of devices without trust, so that `most` are left. */
-  endSurplusSessions(most: number, now: Date): Promise<void>;
+  endSurplusSessions(most: number, now: Date): void;
 
   device(deviceId: string): Promise<Device | undefined>;
   deviceByToken(tokenHash: Uint8Array): Promise<Device | undefined>;
@@ -250,22 +255,26 @@ export interface AccountTransaction {
   devicesWithTrust(): Promise<readonly Device[]>;
   /** The trusted, signed-in devices: those that can show a code. */
   appDevices(now: Date): Promise<readonly AppDevice[]>;
-  insertDevice(device: Device): Promise<void>;
-  saveDevice(device: Device): Promise<void>;
+  insertDevice(device: Device): void;
+  saveDevice(device: Device): void;
+  /** Notes when and from where a device was used. */
+  noteDeviceUse(use: Pick<Device, 'deviceId' | 'appVersion' | 'lastUseTime' | 'lastIpAddress' | 'lastPlace'>): void;
   /** Replaces the device's registration, and takes the token from whoever had it before. */
-  savePushRegistration(deviceId: string, registration: PushRegistration, now: Date): Promise<void>;
+  savePushRegistration(deviceId: string, registration: PushRegistration, now: Date): void;
   /** Forgets the registration of a device, or of every device of the account. */
-  deletePushRegistrations(deviceId: string | undefined): Promise<void>;
+  deletePushRegistrations(deviceId: string | undefined): void;
 
   /** Notes an open stream, oldest streams first in what it returns of the account's others on living replicas. */
   insertStream(stream: OpenStream): Promise<readonly OpenStream[]>;
-  deleteStream(streamId: string): Promise<void>;
+  deleteStream(streamId: string): void;
 
-  appendEvent(event: LoginEvent): Promise<void>;
+  /** Takes one guess back: the password was right. */
+  forgetPasswordGuess(emailHash: Uint8Array, guessId: string): void;
+  appendEvent(event: LoginEvent): void;
   /** Writes the delivery's row and its job. */
-  send(delivery: Delivery, now: Date): Promise<void>;
+  send(delivery: Delivery, now: Date): void;
   /** Embedded directory only. */
-  setPasswordHash(passwordHash: string, now: Date): Promise<void>;
+  setPasswordHash(passwordHash: string, now: Date): void;
   /** Embedded directory only. Returns the entry as it was, or that the address is another account's. */
   updateDirectoryAccount(
     change: { readonly email?: string; readonly locale?: string },
@@ -292,7 +301,7 @@ export interface Store {
     },
     now: Date,
   ): Promise<number>;
-  /** Takes one guess back: the password was right, or was never looked at. */
+  /** Takes one guess back: the password was never looked at, or nothing came of it. */
   forgetPasswordGuess(emailHash: Uint8Array, guessId: string): Promise<void>;
   findAccount(accountId: string): Promise<Account | undefined>;
   findSession(accountId: string, sessionId: string): Promise<SessionRecord | undefined>;

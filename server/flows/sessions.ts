@@ -39,7 +39,7 @@ export interface SessionGrant {
   readonly passwordChangeRequired: boolean;
 }
 
-interface OpenedSession {
+export interface OpenedSession {
   readonly session: Session;
   readonly refreshToken: string;
 }
@@ -47,15 +47,14 @@ interface OpenedSession {
 /** Live sessions of untrusted devices that an account has at most; the oldest end. */
 const unverifiedSessionsPerAccount = 50;
 
-/** Opens a session of a device that was just authenticated; the device's session before it ends. */
-export async function openSession(
+/** Opens a session of a device that was just authenticated. One that the device had before is for the caller to end. */
+export function openSession(
   deps: Deps,
   tx: AccountTransaction,
   device: Pick<Device, 'accountId' | 'deviceId'>,
   amr: readonly AuthenticationMethod[],
   now: Date,
-): Promise<OpenedSession> {
-  await tx.endSessions({ deviceId: device.deviceId }, 'REPLACED', now);
+): OpenedSession {
   const refresh = deps.secrets.issueRefresh(device.accountId);
   const session: Session = {
     accountId: device.accountId,
@@ -74,14 +73,14 @@ export async function openSession(
     spentTime: null,
     firstUseTime: null,
   };
-  await tx.insertSession(session);
+  tx.insertSession(session);
   // Without a code nothing else bounds how many there are.
-  if (!isVerified(session)) await tx.endSurplusSessions(unverifiedSessionsPerAccount, now);
+  if (!isVerified(session)) tx.endSurplusSessions(unverifiedSessionsPerAccount, now);
   return { session, refreshToken: refresh.token };
 }
 
 /** Fresh tokens for a session whose first answer was lost: those before stop working. */
-export async function reopenSession(deps: Deps, tx: AccountTransaction, session: Session): Promise<OpenedSession> {
+export function reopenSession(deps: Deps, tx: AccountTransaction, session: Session): OpenedSession {
   const refresh = deps.secrets.issueRefresh(session.accountId);
   const generation = session.generation + 1;
   const reopened: Session = {
@@ -91,7 +90,7 @@ export async function reopenSession(deps: Deps, tx: AccountTransaction, session:
     familyHash: refresh.familyHash,
     refreshHash: refresh.refreshHash,
   };
-  await tx.saveSession(reopened);
+  tx.saveSession(reopened);
   return { session: reopened, refreshToken: refresh.token };
 }
 
@@ -187,8 +186,8 @@ export async function refreshSession(deps: Deps, refreshToken: string, caller: C
   const rotate = async (
     tx: AccountTransaction,
   ): Promise<Outcome<{ readonly opened: OpenedSession; readonly account: Account }>> => {
-    const session = await tx.sessionByRefreshFamily(held.familyHash);
-    if (session === undefined || tx.account === undefined) {
+    const [account, session] = await Promise.all([tx.account, tx.sessionByRefreshFamily(held.familyHash)]);
+    if (session === undefined || account === undefined) {
       return refuse({ reason: 'SESSION_INVALID', cause: 'UNKNOWN' });
     }
     const { equal } = deps.secrets;
@@ -199,9 +198,9 @@ export async function refreshSession(deps: Deps, refreshToken: string, caller: C
     const decision = decideRefresh(session, matches, deps.limits, now);
     if (decision.kind === 'refuse') return refuse({ reason: 'SESSION_INVALID', cause: decision.cause });
     if (decision.kind === 'reused') {
-      await tx.endSessions({ sessionId: session.sessionId }, 'TOKEN_REUSED', now);
+      tx.endSessions({ sessionId: session.sessionId }, 'TOKEN_REUSED', now);
       const robbed = await tx.device(session.deviceId);
-      await tx.appendEvent(
+      tx.appendEvent(
         eventOf(deps, session.accountId, 'SIGNED_OUT', now, {
           device: robbed ? describe(robbed, robbed.appVersion) : null,
           sessionId: session.sessionId,
@@ -224,19 +223,16 @@ export async function refreshSession(deps: Deps, refreshToken: string, caller: C
         ? { spentHash: session.refreshHash, spentTime: now }
         : { oldestGeneration: generation }),
     };
-    await tx.saveSession(rotated);
-    const device = await tx.device(session.deviceId);
-    if (device !== undefined) {
-      const origin = deps.places.originOf(caller.ipAddress);
-      await tx.saveDevice({
-        ...device,
-        appVersion: caller.appVersion,
-        lastUseTime: now,
-        lastIpAddress: origin.ipAddress,
-        lastPlace: origin.place,
-      });
-    }
-    return { ok: { opened: { session: rotated, refreshToken: refresh.token }, account: tx.account } };
+    tx.saveSession(rotated);
+    const origin = deps.places.originOf(caller.ipAddress);
+    tx.noteDeviceUse({
+      deviceId: session.deviceId,
+      appVersion: caller.appVersion,
+      lastUseTime: now,
+      lastIpAddress: origin.ipAddress,
+      lastPlace: origin.place,
+    });
+    return { ok: { opened: { session: rotated, refreshToken: refresh.token }, account } };
   };
   const { opened, account } = await decide(deps, held.accountId, rotate, key);
   return grantSession(deps, opened, account, '', now);
@@ -247,9 +243,9 @@ export async function signOut(deps: Deps, caller: SignedInCaller, everywhere: bo
   const now = deps.clock.now();
   const filter = everywhere ? {} : { sessionId: caller.session.sessionId };
   await decideFor(deps, caller, async (tx) => {
-    await tx.endSessions(filter, 'SIGNED_OUT', now);
-    await tx.deletePushRegistrations(everywhere ? undefined : caller.device.deviceId);
-    await tx.appendEvent(eventOfDevice(deps, caller, 'SIGNED_OUT', now));
+    tx.endSessions(filter, 'SIGNED_OUT', now);
+    tx.deletePushRegistrations(everywhere ? undefined : caller.device.deviceId);
+    tx.appendEvent(eventOfDevice(deps, caller, 'SIGNED_OUT', now));
     return { ok: undefined };
   });
 }
@@ -263,11 +259,12 @@ export async function revokeSessions(
 ): Promise<number> {
   const now = deps.clock.now();
   return decide(deps, accountId, async (tx) => {
-    if (tx.account === undefined) return refuse({ reason: 'ACCOUNT_UNKNOWN' });
-    const ended = await tx.endSessions(filter, cause, now);
+    const [account, ended] = await Promise.all([tx.account, tx.countLiveSessions(filter)]);
+    if (account === undefined) return refuse({ reason: 'ACCOUNT_UNKNOWN' });
     if (ended > 0) {
+      tx.endSessions(filter, cause, now);
       const { deviceId = null, sessionId = null } = filter;
-      await tx.appendEvent(eventOf(deps, accountId, 'SIGNED_OUT', now, { deviceId, sessionId }));
+      tx.appendEvent(eventOf(deps, accountId, 'SIGNED_OUT', now, { deviceId, sessionId }));
     }
     return { ok: ended };
   });

@@ -56,8 +56,8 @@ export async function updateSettings(
 
     if (update.twoStepEnabled === true) {
       const switchedOn = { ...account, twoStepEnabled: true };
-      await tx.saveAccount(switchedOn);
-      await tx.appendEvent(eventOfDevice(deps, caller, 'SETTINGS_CHANGED', now));
+      tx.saveAccount(switchedOn);
+      tx.appendEvent(eventOfDevice(deps, caller, 'SETTINGS_CHANGED', now));
       return { ok: await settings(switchedOn) };
     }
 
@@ -91,9 +91,9 @@ export async function updateSettings(
     if (tried.ok.again)
       return refuse({ reason: 'CHALLENGE_CLOSED', challenge: await viewIn(deps, tx, challenge, now) });
     const switchedOff = { ...tried.ok.account, twoStepEnabled: false };
-    await tx.saveAccount(switchedOff);
-    await tx.saveChallenge({ ...challenge, state: 'VERIFIED', settleTime: now });
-    await tx.appendEvent(eventOfDevice(deps, caller, 'SETTINGS_CHANGED', now, { challengeId: challenge.challengeId }));
+    tx.saveAccount(switchedOff);
+    tx.saveChallenge({ ...challenge, state: 'VERIFIED', settleTime: now });
+    tx.appendEvent(eventOfDevice(deps, caller, 'SETTINGS_CHANGED', now, { challengeId: challenge.challengeId }));
     return { ok: await settings(switchedOff) };
   });
 }

@@ -3,14 +3,14 @@
 import type { Account } from '../domain/account.ts';
 import type { Device, DeviceDescription } from '../domain/device.ts';
 import { normaliseEmail } from '../domain/email.ts';
-import { DomainError } from '../domain/errors.ts';
+import { DomainError, isOutage } from '../domain/errors.ts';
 import { admitPasswordGuess } from '../domain/limits.ts';
 import { networkOf } from '../domain/network.ts';
 import { isTrusted } from '../domain/trust.ts';
 import { type ChallengeGrant, openChallenge, reissueChallenge, tryCode, viewIn } from './codes.ts';
 import { type Caller, type Deps, decide, eventOf, type Outcome, refuse } from './context.ts';
 import type { AccountTransaction, DirectoryAccount } from './ports.ts';
-import { grantSession, openSession, reopenSession, type SessionGrant } from './sessions.ts';
+import { grantSession, type OpenedSession, openSession, reopenSession, type SessionGrant } from './sessions.ts';
 import { makeRoomForOne, newDevice } from './trusted-devices.ts';
 
 export interface SignInRequest {
@@ -49,15 +49,24 @@ export async function signIn(deps: Deps, request: SignInRequest, caller: Caller)
     throw new DomainError({ reason: 'CREDENTIALS_INCORRECT' });
   }
 
-  // Apart from what follows, which may fail for reasons that are none of the guesser's.
-  await forgetGuess();
   const directory = verdict.account;
-  const result = await decide(deps, directory.accountId, async (tx) => {
-    const { account } = tx;
+  const admit = async (tx: AccountTransaction): Promise<Outcome<Admission>> => {
+    // Whatever is decided now is no guess any more.
+    tx.forgetPasswordGuess(guess.emailHash, guess.id);
+    const held = request.deviceToken === '' ? undefined : deps.secrets.read(request.deviceToken);
+    const [account, known] = await Promise.all([
+      tx.account,
+      held?.accountId === directory.accountId ? tx.deviceByToken(held.hash) : undefined,
+    ]);
     // Deleted, or given a new password, while the old one was being compared.
     const stale = verdict.passwordVersion !== undefined && account?.passwordVersion !== verdict.passwordVersion;
     if (account === undefined || stale) return refuse({ reason: 'CREDENTIALS_INCORRECT' });
-    return admitDevice(deps, tx, { account, directory }, request, caller, now);
+    return admitDevice(deps, tx, { account, directory }, known, request, caller, now);
+  };
+  const result = await decide(deps, directory.accountId, admit).catch(async (error) => {
+    // Rolled back, or not known to be committed, for reasons that are none of the guesser's.
+    if (isOutage(error)) await forgetGuess().catch(() => {});
+    throw error;
   });
   if ('challengeGrant' in result) return result;
   return { session: await grantSession(deps, result.opened, result.account, '', now) };
@@ -90,14 +99,16 @@ async function countGuess(
 async function trustedDeviceOf(deps: Deps, request: SignInRequest, now: Date): Promise<string | null> {
   const held = request.deviceToken === '' ? undefined : deps.secrets.read(request.deviceToken);
   if (held === undefined) return null;
-  const device = await deps.store.findDeviceByToken(held.accountId, held.hash);
+  const [device, known] = await Promise.all([
+    deps.store.findDeviceByToken(held.accountId, held.hash),
+    deps.directory.lookUpAccount(request.email),
+  ]);
   if (device === undefined || !isTrusted(device, deps.limits, now)) return null;
-  const known = await deps.directory.lookUpAccount(request.email);
   return known?.accountId === held.accountId ? device.deviceId : null;
 }
 
 type Admission =
-  | { readonly opened: Awaited<ReturnType<typeof openSession>>; readonly account: Account }
+  | { readonly opened: OpenedSession; readonly account: Account }
   | { readonly challengeGrant: ChallengeGrant };
 
 /** The password was right: a trusted device, or an account without two-step verification, gets a session. */
@@ -105,17 +116,15 @@ async function admitDevice(
   deps: Deps,
   tx: AccountTransaction,
   owner: { readonly account: Account; readonly directory: DirectoryAccount },
+  known: Device | undefined,
   request: SignInRequest,
   caller: Caller,
   now: Date,
 ): Promise<Outcome<Admission>> {
   const { account } = owner;
   const origin = deps.places.originOf(caller.ipAddress);
-  const held = request.deviceToken === '' ? undefined : deps.secrets.read(request.deviceToken);
-  const known = held?.accountId === account.accountId ? await tx.deviceByToken(held.hash) : undefined;
-
   if (known !== undefined && isTrusted(known, deps.limits, now)) {
-    await tx.saveDevice({
+    tx.saveDevice({
       ...known,
       ...request.device,
       // Its owner may have renamed it here; what it calls itself does not undo that.
@@ -124,8 +133,9 @@ async function admitDevice(
       lastIpAddress: origin.ipAddress,
       lastPlace: origin.place,
     });
-    const opened = await openSession(deps, tx, known, ['pwd', 'device'], now);
-    await tx.appendEvent(
+    tx.endSessions({ deviceId: known.deviceId }, 'REPLACED', now);
+    const opened = openSession(deps, tx, known, ['pwd', 'device'], now);
+    tx.appendEvent(
       eventOf(deps, account.accountId, 'SIGNED_IN_TRUSTED_DEVICE', now, {
         device: { ...request.device, displayName: known.displayName },
         deviceId: known.deviceId,
@@ -138,9 +148,9 @@ async function admitDevice(
 
   if (!account.twoStepEnabled) {
     const device = newDevice(deps, account.accountId, request.device, origin, now);
-    await tx.insertDevice(device);
-    const opened = await openSession(deps, tx, device, ['pwd'], now);
-    await tx.appendEvent(
+    tx.insertDevice(device);
+    const opened = openSession(deps, tx, device, ['pwd'], now);
+    tx.appendEvent(
       eventOf(deps, account.accountId, 'SIGNED_IN_WITHOUT_TWO_STEP', now, {
         device: request.device,
         deviceId: device.deviceId,
@@ -169,7 +179,7 @@ async function admitDevice(
 }
 
 interface VerifiedSignIn {
-  readonly opened: Awaited<ReturnType<typeof openSession>>;
+  readonly opened: OpenedSession;
   readonly account: Account;
   readonly deviceToken: string;
 }
@@ -187,9 +197,9 @@ export async function verifyCode(
   const now = deps.clock.now();
   const key = { challengeToken: held.hash };
   const verify = async (tx: AccountTransaction): Promise<Outcome<VerifiedSignIn>> => {
-    const challenge = await tx.challengeByToken(held.hash);
-    if (tx.account === undefined || challenge?.purpose !== 'SIGN_IN') return refuse({ reason: 'CHALLENGE_UNKNOWN' });
-    const tried = await tryCode(deps, tx, tx.account, challenge, code, caller, now);
+    const [before, challenge] = await Promise.all([tx.account, tx.challengeByToken(held.hash)]);
+    if (before === undefined || challenge?.purpose !== 'SIGN_IN') return refuse({ reason: 'CHALLENGE_UNKNOWN' });
+    const tried = await tryCode(deps, tx, before, challenge, code, caller, now);
     if ('refused' in tried) return tried;
     const { account, again } = tried.ok;
 
@@ -201,11 +211,11 @@ export async function verifyCode(
         return refuse({ reason: 'CHALLENGE_CLOSED', challenge: await viewIn(deps, tx, challenge, now) });
       }
       const secret = device.tokenHash === null ? undefined : deps.secrets.issue(account.accountId);
-      if (secret !== undefined) await tx.saveDevice({ ...device, tokenHash: secret.hash });
-      return { ok: { opened: await reopenSession(deps, tx, session), account, deviceToken: secret?.token ?? '' } };
+      if (secret !== undefined) tx.saveDevice({ ...device, tokenHash: secret.hash });
+      return { ok: { opened: reopenSession(deps, tx, session), account, deviceToken: secret?.token ?? '' } };
     }
 
-    await tx.saveAccount(account);
+    if (account !== before) tx.saveAccount(account);
     const origin = deps.places.originOf(caller.ipAddress);
     const secret = trustDevice ? deps.secrets.issue(account.accountId) : undefined;
     if (trustDevice) await makeRoomForOne(deps, tx, now);
@@ -213,10 +223,10 @@ export async function verifyCode(
       ...newDevice(deps, account.accountId, { ...challenge.device, appVersion: caller.appVersion }, origin, now),
       ...(secret === undefined ? {} : { tokenHash: secret.hash, trustTime: now }),
     };
-    await tx.insertDevice(device);
-    const opened = await openSession(deps, tx, device, ['pwd', 'otp'], now);
-    await tx.saveChallenge({ ...challenge, state: 'VERIFIED', settleTime: now, sessionId: opened.session.sessionId });
-    await tx.appendEvent(
+    tx.insertDevice(device);
+    const opened = openSession(deps, tx, device, ['pwd', 'otp'], now);
+    tx.saveChallenge({ ...challenge, state: 'VERIFIED', settleTime: now, sessionId: opened.session.sessionId });
+    tx.appendEvent(
       eventOf(deps, account.accountId, 'SIGNED_IN_WITH_CODE', now, {
         device: challenge.device,
         deviceId: device.deviceId,

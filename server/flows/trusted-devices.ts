@@ -34,16 +34,16 @@ export function newDevice(
 export async function makeRoomForOne(deps: Deps, tx: AccountTransaction, now: Date): Promise<void> {
   const trusted = (await tx.devicesWithTrust()).filter((device) => isTrusted(device, deps.limits, now));
   for (const device of displacedByOneMore(trusted, deps.limits)) {
-    await endTrust(tx, device, now);
-    await tx.appendEvent(removalEvent(deps, device, now));
+    endTrust(tx, device, now);
+    tx.appendEvent(removalEvent(deps, device, now));
   }
 }
 
 /** Puts a device out: its trust, its session with its tokens, and where its notifications go. */
-export async function endTrust(tx: AccountTransaction, device: Device, now: Date): Promise<void> {
-  await tx.saveDevice({ ...device, trustEndTime: device.trustEndTime ?? now });
-  await tx.endSessions({ deviceId: device.deviceId }, 'DEVICE_REMOVED', now);
-  await tx.deletePushRegistrations(device.deviceId);
+export function endTrust(tx: AccountTransaction, device: Device, now: Date): void {
+  tx.saveDevice({ ...device, trustEndTime: device.trustEndTime ?? now });
+  tx.endSessions({ deviceId: device.deviceId }, 'DEVICE_REMOVED', now);
+  tx.deletePushRegistrations(device.deviceId);
 }
 
 /** Which device was removed; from where is the remover's. */
@@ -62,9 +62,9 @@ export async function removeTrustedDevice(deps: Deps, deviceId: string, caller: 
     const device = await tx.device(deviceId);
     if (device === undefined || device.trustTime === null) return refuse({ reason: 'DEVICE_UNKNOWN' });
     if (device.trustEndTime === null) {
-      await endTrust(tx, device, now);
+      endTrust(tx, device, now);
       const origin = deps.places.originOf(caller.ipAddress);
-      await tx.appendEvent(removalEvent(deps, device, now, { origin, sessionId: caller.session.sessionId }));
+      tx.appendEvent(removalEvent(deps, device, now, { origin, sessionId: caller.session.sessionId }));
     }
     return { ok: undefined };
   });
@@ -86,9 +86,9 @@ export async function updateDevice(deps: Deps, update: DeviceUpdate, caller: Sig
     const device = await tx.device(caller.device.deviceId);
     if (device === undefined) return refuse({ reason: 'SESSION_INVALID', cause: 'UNKNOWN' });
     const renamed = { ...device, displayName: update.displayName ?? device.displayName };
-    if (update.displayName !== undefined) await tx.saveDevice(renamed);
+    if (update.displayName !== undefined) tx.saveDevice(renamed);
     if (update.pushRegistration !== undefined) {
-      await tx.savePushRegistration(device.deviceId, update.pushRegistration, now);
+      tx.savePushRegistration(device.deviceId, update.pushRegistration, now);
     }
     return { ok: renamed };
   });

@@ -1,111 +1,161 @@
 // The accounts' rows: our own state, and the embedded directory's entries.
 
-import { sql } from 'kysely';
 import type { Account } from '../domain/account.ts';
 import { normaliseEmail } from '../domain/email.ts';
 import type { AccountKey, DirectoryAccount } from '../flows/ports.ts';
-import type { Db } from './database.ts';
+import { columnsOf, columnValues, type Db, first, statement } from './statement.ts';
 
-const columns = [
-  'accountId',
-  'createTime',
-  'twoStepEnabled',
-  'passwordChangeRequired',
-  'passwordVersion',
-  'wrongCodes',
-  'lastWrongCodeTime',
-] as const;
+interface Key {
+  readonly accountId: string;
+}
+
+const columns = columnsOf('Account');
 
 /**
  * The account under its lock: everything of an account is decided while holding it. Where a key is asked for, strangers
  * who only know the account's id can't hold its lock.
  */
 export function lockAccount(db: Db, accountId: string, key: AccountKey | undefined): Promise<Account | undefined> {
-  return db
+  if (key === undefined) return first(db, selectForUpdate, { accountId });
+  return 'challengeToken' in key
+    ? first(db, selectForUpdateByChallenge, { accountId, tokenHash: key.challengeToken })
+    : first(db, selectForUpdateBySession, { accountId, familyHash: key.refreshFamily });
+}
+
+const selectForUpdate = statement((db, p: Key) =>
+  db.selectFrom('Account').select(columns).where('accountId', '=', p.accountId).forNoKeyUpdate(),
+);
+
+const selectForUpdateByChallenge = statement((db, p: Key & { readonly tokenHash: Uint8Array }) =>
+  db
     .selectFrom('Account')
     .select(columns)
-    .where('accountId', '=', accountId)
-    .$if(key !== undefined, (query) => query.where(isHeld(accountId, key)))
-    .forNoKeyUpdate()
-    .executeTakeFirst();
-}
+    .where('accountId', '=', p.accountId)
+    .where((e) =>
+      e.exists(
+        e
+          .selectFrom('Challenge')
+          .where('accountId', '=', p.accountId)
+          .where('tokenHash', '=', p.tokenHash)
+          .select('state'),
+      ),
+    )
+    .forNoKeyUpdate(),
+);
 
-function isHeld(accountId: string, key: AccountKey | undefined) {
-  if (key === undefined) return sql<boolean>`true`;
-  return 'challengeToken' in key
-    ? sql<boolean>`exists (select from challenge where account_id = ${accountId} and token_hash = ${key.challengeToken})`
-    : sql<boolean>`exists (select from session where account_id = ${accountId} and family_hash = ${key.refreshFamily})`;
-}
+const selectForUpdateBySession = statement((db, p: Key & { readonly familyHash: Uint8Array }) =>
+  db
+    .selectFrom('Account')
+    .select(columns)
+    .where('accountId', '=', p.accountId)
+    .where((e) =>
+      e.exists(
+        e
+          .selectFrom('Session')
+          .where('accountId', '=', p.accountId)
+          .where('familyHash', '=', p.familyHash)
+          .select('amr'),
+      ),
+    )
+    .forNoKeyUpdate(),
+);
+
+const select = statement((db, p: Key) => db.selectFrom('Account').select(columns).where('accountId', '=', p.accountId));
 
 export function findAccount(db: Db, accountId: string): Promise<Account | undefined> {
-  return db.selectFrom('Account').select(columns).where('accountId', '=', accountId).executeTakeFirst();
+  return first(db, select, { accountId });
 }
 
-export async function saveAccount(db: Db, account: Account): Promise<void> {
-  const { accountId, createTime: _, ...state } = account;
-  await db.updateTable('Account').set(state).where('accountId', '=', accountId).execute();
+const update = statement((db, p: Account) =>
+  db
+    .updateTable('Account')
+    .set(columnValues('Account', p, ['accountId', 'createTime']))
+    .where('accountId', '=', p.accountId),
+);
+
+export function saveAccount(db: Db, account: Account): void {
+  db.write(update, account);
 }
 
 const entryColumns = ['accountId', 'email', 'locale'] as const;
 
+const selectEntry = statement((db, p: Key) =>
+  db.selectFrom('DirectoryAccount').select(entryColumns).where('accountId', '=', p.accountId),
+);
+
 export function directoryAccount(db: Db, accountId: string): Promise<DirectoryAccount | undefined> {
-  return db.selectFrom('DirectoryAccount').select(entryColumns).where('accountId', '=', accountId).executeTakeFirst();
+  return first(db, selectEntry, { accountId });
 }
 
+const selectEntryByEmail = statement((db, p: { readonly normalisedEmail: string }) =>
+  db.selectFrom('DirectoryAccount').select(entryColumns).where('normalisedEmail', '=', p.normalisedEmail),
+);
+
 export function directoryAccountByEmail(db: Db, email: string): Promise<DirectoryAccount | undefined> {
-  return db
-    .selectFrom('DirectoryAccount')
-    .select(entryColumns)
-    .where('normalisedEmail', '=', normaliseEmail(email))
-    .executeTakeFirst();
+  return first(db, selectEntryByEmail, { normalisedEmail: normaliseEmail(email) });
 }
+
+const selectPassword = statement((db, p: { readonly normalisedEmail: string }) =>
+  db
+    .selectFrom('DirectoryAccount as d')
+    .innerJoin('Account as a', 'a.accountId', 'd.accountId')
+    .select(['d.accountId', 'd.email', 'd.locale', 'd.passwordHash', 'a.passwordVersion'])
+    .where('d.normalisedEmail', '=', p.normalisedEmail),
+);
 
 /** The password hash behind an address, with the version of it that a later transaction can check. */
 export function passwordByEmail(
   db: Db,
   email: string,
 ): Promise<(DirectoryAccount & { readonly passwordHash: string; readonly passwordVersion: number }) | undefined> {
-  return db
-    .selectFrom('DirectoryAccount as d')
-    .innerJoin('Account as a', 'a.accountId', 'd.accountId')
-    .select(['d.accountId', 'd.email', 'd.locale', 'd.passwordHash', 'a.passwordVersion'])
-    .where('d.normalisedEmail', '=', normaliseEmail(email))
-    .executeTakeFirst();
+  return first(db, selectPassword, { normalisedEmail: normaliseEmail(email) });
 }
 
-/** False where the address is taken. */
-export async function insertAccount(
-  db: Db,
-  entry: DirectoryAccount & { readonly passwordHash: string; readonly createTime: Date },
-): Promise<boolean> {
-  await db
-    .insertInto('Account')
-    .values({
-      accountId: entry.accountId,
-      createTime: entry.createTime,
-      twoStepEnabled: true,
-      passwordChangeRequired: false,
-      passwordVersion: 1,
-      wrongCodes: 0,
-      lastWrongCodeTime: null,
-    })
-    .execute();
-  const inserted = await db
+const insert = statement((db, p: Account) => db.insertInto('Account').values(columnValues('Account', p)));
+
+type Entry = DirectoryAccount & { readonly passwordHash: string; readonly createTime: Date };
+
+const insertEntry = statement((db, p: Entry & { readonly normalisedEmail: string; readonly updateTime: Date }) =>
+  db
     .insertInto('DirectoryAccount')
-    .values({ ...entry, normalisedEmail: normaliseEmail(entry.email), updateTime: entry.createTime })
+    .values(columnValues('DirectoryAccount', p))
     .onConflict((conflict) => conflict.column('normalisedEmail').doNothing())
-    .returning('accountId')
-    .executeTakeFirst();
+    .returning('accountId'),
+);
+
+/** False where the address is taken. */
+export async function insertAccount(db: Db, entry: Entry): Promise<boolean> {
+  db.write(insert, {
+    accountId: entry.accountId,
+    createTime: entry.createTime,
+    twoStepEnabled: true,
+    passwordChangeRequired: false,
+    passwordVersion: 1,
+    wrongCodes: 0,
+    lastWrongCodeTime: null,
+  });
+  const normalisedEmail = normaliseEmail(entry.email);
+  const inserted = await first(db, insertEntry, { ...entry, normalisedEmail, updateTime: entry.createTime });
   return inserted !== undefined;
 }
 
-export async function setPasswordHash(db: Db, accountId: string, passwordHash: string, now: Date): Promise<void> {
-  await db
+const updatePassword = statement((db, p: Key & { readonly passwordHash: string; readonly now: Date }) =>
+  db
     .updateTable('DirectoryAccount')
-    .set({ passwordHash, updateTime: now })
-    .where('accountId', '=', accountId)
-    .execute();
+    .set({ passwordHash: p.passwordHash, updateTime: p.now })
+    .where('accountId', '=', p.accountId),
+);
+
+export function setPasswordHash(db: Db, accountId: string, passwordHash: string, now: Date): void {
+  db.write(updatePassword, { accountId, passwordHash, now });
 }
+
+const updateEntry = statement((db, p: DirectoryAccount & { readonly normalisedEmail: string; readonly now: Date }) =>
+  db
+    .updateTable('DirectoryAccount')
+    .set({ email: p.email, normalisedEmail: p.normalisedEmail, locale: p.locale, updateTime: p.now })
+    .where('accountId', '=', p.accountId),
+);
 
 export async function updateDirectoryAccount(
   db: Db,
@@ -118,10 +168,7 @@ export async function updateDirectoryAccount(
   const email = change.email ?? before.email;
   const owner = await directoryAccountByEmail(db, email);
   if (owner !== undefined && owner.accountId !== accountId) return 'taken';
-  await db
-    .updateTable('DirectoryAccount')
-    .set({ email, normalisedEmail: normaliseEmail(email), locale: change.locale ?? before.locale, updateTime: now })
-    .where('accountId', '=', accountId)
-    .execute();
+  const locale = change.locale ?? before.locale;
+  db.write(updateEntry, { accountId, email, normalisedEmail: normaliseEmail(email), locale, now });
   return { before };
 }

@@ -1,26 +1,53 @@
 // The rows of challenges.
 
+import { sql } from 'kysely';
 import { appSends, type Challenge } from '../domain/challenge.ts';
-import type { Db } from './database.ts';
+import { busChannel } from '../platform/bus.ts';
 import { lowestUuid } from './partitions.ts';
+import { columnsOf, columnValues, type Db, first, statement } from './statement.ts';
+
+interface Key {
+  readonly accountId: string;
+  readonly challengeId: string;
+}
+
+/** The account's challenges of late: those whose id is greater. */
+interface Since {
+  readonly accountId: string;
+  readonly after: string;
+}
+
+const columns = columnsOf('Challenge');
+
+const select = statement((db, p: Key) =>
+  db
+    .selectFrom('Challenge')
+    .select(columns)
+    .where('accountId', '=', p.accountId)
+    .where('challengeId', '=', p.challengeId),
+);
 
 export function findChallenge(db: Db, accountId: string, challengeId: string): Promise<Challenge | undefined> {
-  return db
-    .selectFrom('Challenge')
-    .selectAll()
-    .where('accountId', '=', accountId)
-    .where('challengeId', '=', challengeId)
-    .executeTakeFirst();
+  return first(db, select, { accountId, challengeId });
 }
 
+const selectByToken = statement((db, p: { readonly accountId: string; readonly tokenHash: Uint8Array }) =>
+  db.selectFrom('Challenge').select(columns).where('accountId', '=', p.accountId).where('tokenHash', '=', p.tokenHash),
+);
+
 export function findChallengeByToken(db: Db, accountId: string, tokenHash: Uint8Array): Promise<Challenge | undefined> {
-  return db
-    .selectFrom('Challenge')
-    .selectAll()
-    .where('accountId', '=', accountId)
-    .where('tokenHash', '=', tokenHash)
-    .executeTakeFirst();
+  return first(db, selectByToken, { accountId, tokenHash });
 }
+
+const selectByRequest = statement((db, p: Since & { readonly requestId: string }) =>
+  db
+    .selectFrom('Challenge')
+    .select(columns)
+    .where('accountId', '=', p.accountId)
+    .where('challengeId', '>', p.after)
+    .where('requestId', '=', p.requestId)
+    .where('state', '=', 'PENDING'),
+);
 
 /** The pending challenge that this request of the client opened since then. */
 export function findChallengeByRequest(
@@ -29,95 +56,94 @@ export function findChallengeByRequest(
   requestId: string,
   since: Date,
 ): Promise<Challenge | undefined> {
-  return db
-    .selectFrom('Challenge')
-    .selectAll()
-    .where('accountId', '=', accountId)
-    .where('challengeId', '>', lowestUuid(since))
-    .where('requestId', '=', requestId)
-    .where('state', '=', 'PENDING')
-    .executeTakeFirst();
+  return first(db, selectByRequest, { accountId, requestId, after: lowestUuid(since) });
 }
 
-export async function challengeTimes(db: Db, accountId: string, since: Date): Promise<readonly number[]> {
-  const rows = await db
+const selectTimes = statement((db, p: Since) =>
+  db
     .selectFrom('Challenge')
     .select('createTime')
-    .where('accountId', '=', accountId)
-    .where('challengeId', '>', lowestUuid(since))
-    .execute();
+    .where('accountId', '=', p.accountId)
+    .where('challengeId', '>', p.after),
+);
+
+export async function challengeTimes(db: Db, accountId: string, since: Date): Promise<readonly number[]> {
+  const rows = await db.rows(selectTimes, { accountId, after: lowestUuid(since) });
   return rows.map((row) => row.createTime.getTime());
 }
 
-export async function insertChallenge(db: Db, challenge: Challenge): Promise<void> {
-  await db.insertInto('Challenge').values(challenge).execute();
+const insert = statement((db, p: Challenge) => db.insertInto('Challenge').values(columnValues('Challenge', p)));
+
+export function insertChallenge(db: Db, challenge: Challenge): void {
+  db.write(insert, challenge);
 }
 
-export async function saveChallenge(db: Db, challenge: Challenge): Promise<void> {
-  const { accountId, challengeId, tokenHash, state, sessionId, settleTime, denyTime, wrongCodes, sends } = challenge;
-  await db
+const update = statement((db, p: Challenge) =>
+  db
     .updateTable('Challenge')
-    .set({ tokenHash, state, sessionId, settleTime, denyTime, wrongCodes, sends })
-    .where('accountId', '=', accountId)
-    .where('challengeId', '=', challengeId)
-    .execute();
+    .set({
+      tokenHash: p.tokenHash,
+      state: p.state,
+      sessionId: p.sessionId,
+      settleTime: p.settleTime,
+      denyTime: p.denyTime,
+      wrongCodes: p.wrongCodes,
+      sends: p.sends,
+    })
+    .where('accountId', '=', p.accountId)
+    .where('challengeId', '=', p.challengeId),
+);
+
+export function saveChallenge(db: Db, challenge: Challenge): void {
+  db.write(update, challenge);
 }
 
-/** Closes what is pending, and returns it. */
-export function closeChallenges(db: Db, accountId: string, now: Date): Promise<Challenge[]> {
-  return (
-    db
-      .updateTable('Challenge')
-      .set({ state: 'CLOSED', settleTime: now })
-      .where('accountId', '=', accountId)
-      .where('state', '=', 'PENDING')
-      // What has expired stays expired.
-      .where('expireTime', '>', now)
-      .returningAll()
-      .execute()
-  );
+const close = statement<{ readonly accountId: string; readonly now: Date }, unknown>(
+  (_, p) => sql`
+    with closed as (
+      update challenge set state = 'CLOSED', settle_time = ${p.now}
+      -- What has expired stays expired.
+      where account_id = ${p.accountId} and state = 'PENDING' and expire_time > ${p.now}
+      returning 1
+    )
+    select pg_notify(${sql.lit(busChannel)}, ${p.accountId}) from closed`,
+);
+
+/** Closes what is pending, and tells the streams that show it. */
+export function closeChallenges(db: Db, accountId: string, now: Date): void {
+  db.write(close, { accountId, now });
 }
 
-/** Closes what these sessions have asked for and not yet got. */
-export async function closeChallengesOf(
-  db: Db,
-  accountId: string,
-  sessionIds: readonly string[],
-  now: Date,
-): Promise<void> {
-  await db
-    .updateTable('Challenge')
-    .set({ state: 'CLOSED', settleTime: now })
-    .where('accountId', '=', accountId)
-    .where('state', '=', 'PENDING')
-    .where('expireTime', '>', now)
-    .where('sessionId', 'in', sessionIds)
-    .execute();
-}
+const selectSince = statement((db, p: Since) =>
+  db
+    .selectFrom('Challenge')
+    .select(columns)
+    .where('accountId', '=', p.accountId)
+    .where('challengeId', '>', p.after)
+    .orderBy('challengeId'),
+);
 
 /** The challenges opened since then whose code went to the app, in whatever state, oldest first. */
 export async function challengesInApp(db: Db, accountId: string, since: Date): Promise<Challenge[]> {
-  const challenges = await db
-    .selectFrom('Challenge')
-    .selectAll()
-    .where('accountId', '=', accountId)
-    .where('challengeId', '>', lowestUuid(since))
-    .orderBy('challengeId')
-    .execute();
+  const challenges = await db.rows(selectSince, { accountId, after: lowestUuid(since) });
   return challenges.filter((challenge) => appSends(challenge) > 0);
 }
 
-export async function lastDenial(db: Db, accountId: string, network: string, since: Date): Promise<Date | undefined> {
-  const row = await db
+const selectDenial = statement((db, p: Since & { readonly network: string; readonly since: Date }) =>
+  db
     .selectFrom('Challenge')
     .select('denyTime')
-    .where('accountId', '=', accountId)
-    // One that is denied now was opened at most its repeat window before: a day is more than enough.
-    .where('challengeId', '>', lowestUuid(new Date(since.getTime() - 86_400_000)))
-    .where('network', '=', network)
-    .where('denyTime', '>', since)
+    .where('accountId', '=', p.accountId)
+    .where('challengeId', '>', p.after)
+    .where('network', '=', p.network)
+    .where('denyTime', '>', p.since)
     .orderBy('denyTime', 'desc')
-    .limit(1)
-    .executeTakeFirst();
+    .limit(1),
+);
+
+export async function lastDenial(db: Db, accountId: string, network: string, since: Date): Promise<Date | undefined> {
+  // One that is denied now was opened at most its repeat window before: a day is more than enough.
+  const after = lowestUuid(new Date(since.getTime() - 86_400_000));
+  const row = await first(db, selectDenial, { accountId, network, since, after });
   return row?.denyTime ?? undefined;
 }

@@ -1,9 +1,8 @@
 // The connection to PostgreSQL: one pool, transactions, and the one place that tells an unreachable database from a bug.
 
-import { MikroORM } from '@mikro-orm/postgresql';
-import pg, { type Client, type Pool, type PoolClient } from 'pg';
+import pg from 'pg';
 import { DomainError } from '../domain/errors.ts';
-import { entities } from './entities.ts';
+import type { Db, Statement } from './statement.ts';
 
 export interface DatabaseSettings {
   readonly url: string;
@@ -13,42 +12,11 @@ export interface DatabaseSettings {
   readonly patienceMs: number;
 }
 
-const kyselyOptions = { tableNamingStrategy: 'entity', columnNamingStrategy: 'property', convertValues: true } as const;
-
-export type Db = ReturnType<typeof openKysely>;
-
-function openOrm(settings: DatabaseSettings) {
-  return new MikroORM({
-    entities,
-    clientUrl: settings.url,
-    pool: { min: 0, max: settings.poolSize },
-    driverOptions: {
-      connectionTimeoutMillis: settings.patienceMs,
-      // PostgreSQL itself gives up what waits too long, as for a lock, and the connection stays good.
-      statement_timeout: settings.patienceMs,
-      // Only a server that is silent is later than that.
-      query_timeout: settings.patienceMs + 500,
-      onPoolCreated: (pool: Pool) => pool.on('connect', endWhenSilent),
-      // A transaction that its client has forgotten must not hold an account's lock.
-      idle_in_transaction_session_timeout: 10_000,
-      keepAlive: true,
-      application_name: 'countersign',
-    },
-    // Entities are not used as objects here: rows come as values, by Kysely.
-    allowGlobalContext: false,
-    logger: () => {},
-  });
-}
-
-function openKysely(em: ReturnType<typeof openOrm>['em']) {
-  return em.getKysely(kyselyOptions);
-}
-
 /** Milliseconds in which PostgreSQL answers when it is asked whether it does. */
 const probeMs = 1_500;
 
 export class Database {
-  readonly #orm: ReturnType<typeof openOrm>;
+  readonly #pool: pg.Pool;
   readonly #patienceMs: number;
   readonly #mostAtOnce: number;
   /** Apart from the others: that many wait for them says nothing of PostgreSQL. */
@@ -56,44 +24,56 @@ export class Database {
   #running = 0;
 
   constructor(settings: DatabaseSettings) {
-    this.#orm = openOrm(settings);
     this.#patienceMs = settings.patienceMs;
-    this.#probe = new pg.Pool({
+    // More than these would only wait until none of them is done in time.
+    this.#mostAtOnce = settings.poolSize * 10;
+    this.#pool = openPool({
+      connectionString: settings.url,
+      max: settings.poolSize,
+      connectionTimeoutMillis: settings.patienceMs,
+      // PostgreSQL itself gives up what waits too long, as for a lock, and the connection stays good.
+      statement_timeout: settings.patienceMs,
+      // Only a server that is silent is later than that; pg then breaks the connection off.
+      query_timeout: settings.patienceMs + 500,
+      // A transaction that its client has forgotten must not hold an account's lock.
+      idle_in_transaction_session_timeout: 10_000,
+      keepAlive: true,
+      application_name: 'countersign',
+    });
+    this.#probe = openPool({
       connectionString: settings.url,
       max: 1,
       connectionTimeoutMillis: probeMs,
       query_timeout: probeMs,
       application_name: 'countersign-health',
     });
-    this.#probe.on('error', () => {});
-    this.#probe.on('connect', (client) => {
-      client.on('error', () => {});
-      endWhenSilent(client);
-    });
-    // More than these would only wait until none of them is done in time.
-    this.#mostAtOnce = settings.poolSize * 10;
   }
 
   /** Runs statements outside a transaction. Refuses with DEPENDENCY_UNAVAILABLE where PostgreSQL is out of reach. */
   read<T>(work: (db: Db) => Promise<T>): Promise<T> {
-    return this.#bounded(() => work(openKysely(this.#orm.em.fork())));
+    return this.#bounded(async (connection) => {
+      const result = await work(connection);
+      await connection.written();
+      return result;
+    });
   }
 
   /**
    * Runs statements in one transaction; commits when `work` returns, rolls back when it throws, or when its caller was
-   * refused meanwhile.
+   * refused meanwhile. Begin and commit travel with the statements beside them.
    */
   transaction<T>(work: (db: Db) => Promise<T>): Promise<T> {
-    return this.#bounded((assertInTime) =>
-      // By Kysely, which gives the connection back also where begin, commit or rollback failed.
-      openKysely(this.#orm.em.fork())
-        .transaction()
-        .execute(async (db) => {
-          const result = await work(db);
-          assertInTime();
-          return result;
-        }),
-    );
+    return this.#bounded(async (connection, assertInTime) => {
+      connection.begin();
+      try {
+        const result = await work(connection);
+        assertInTime();
+        await connection.commit();
+        return result;
+      } catch (error) {
+        throw await connection.rollback(error);
+      }
+    });
   }
 
   /** Whether PostgreSQL answers. */
@@ -106,11 +86,11 @@ export class Database {
 
   async close(): Promise<void> {
     await this.#probe.end();
-    await this.#orm.close(true);
+    await this.#pool.end();
   }
 
   /** A silent database must not hold a call: after the patience the caller is refused, and what went on is forgotten. */
-  async #bounded<T>(work: (assertInTime: () => void) => Promise<T>): Promise<T> {
+  async #bounded<T>(work: (connection: Connection, assertInTime: () => void) => Promise<T>): Promise<T> {
     if (this.#running >= this.#mostAtOnce) throw unavailable(new Error('too much is waiting for PostgreSQL'));
     this.#running += 1;
     let timer: NodeJS.Timeout | undefined;
@@ -125,7 +105,7 @@ export class Database {
       if (late !== undefined) throw late;
     };
     try {
-      const done = work(assertInTime).finally(() => {
+      const done = this.#connected((connection) => work(connection, assertInTime)).finally(() => {
         this.#running -= 1;
       });
       return await Promise.race([done, overdue]);
@@ -135,30 +115,94 @@ export class Database {
       clearTimeout(timer);
     }
   }
+
+  async #connected<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
+    const client = await this.#pool.connect();
+    const connection = new Connection(client);
+    try {
+      return await work(connection);
+    } finally {
+      // What failed half-way is not worth another look.
+      client.release(connection.broken);
+    }
+  }
 }
 
-/** A query that was given up leaves its connection busy, perhaps within a transaction: nobody may get it after that. */
-export function endWhenSilent(client: PoolClient): void {
-  const query = client.query.bind(client) as (...args: unknown[]) => unknown;
-  const watched = (...args: unknown[]) => {
-    const result = query(...args);
-    if (result instanceof Promise) {
-      result.catch((error: unknown) => {
-        if (error instanceof Error && error.message === queryTimeout)
-          (client as unknown as Client).end().catch(() => {});
-      });
-    }
-    return result;
-  };
-  Object.assign(client, { query: watched });
+/** Several statements at once are on their way on each connection of it, answered in their order. */
+function openPool(config: pg.PoolConfig & { readonly pipeline?: boolean }): pg.Pool {
+  const pool = new pg.Pool({ ...config, pipeline: true } as pg.PoolConfig);
+  // A connection that breaks while nobody uses it, or while it is given back.
+  pool.on('error', () => {});
+  pool.on('connect', (client) => client.on('error', () => {}));
+  return pool;
+}
+
+/** One connection while somebody has it. */
+class Connection implements Db {
+  readonly #client: pg.PoolClient;
+  #writes: Promise<unknown>[] = [];
+  /** Whether nobody may get it after this. */
+  broken = false;
+
+  constructor(client: pg.PoolClient) {
+    this.#client = client;
+  }
+
+  async rows<V, R>(statement: Statement<V, R>, values: V): Promise<R[]> {
+    const { rows, fields } = await this.#client.query({
+      name: statement.name,
+      text: statement.text,
+      values: statement.bind(values),
+      rowMode: 'array',
+    });
+    return rows.map((columns) => statement.toRow(columns, fields));
+  }
+
+  write<V, R>(statement: Statement<V, R>, values: V): void {
+    this.#keep(this.rows(statement, values));
+  }
+
+  /** Resolves when all writes have been made. */
+  async written(): Promise<void> {
+    const writes = this.#writes;
+    this.#writes = [];
+    await Promise.all(writes);
+  }
+
+  begin(): void {
+    this.#keep(this.#client.query('begin'));
+  }
+
+  async commit(): Promise<void> {
+    const committed = this.#client.query('commit');
+    await Promise.all([this.written(), committed]);
+    // PostgreSQL does not call it an error.
+    if ((await committed).command !== 'COMMIT') throw new Error('PostgreSQL rolled back instead of committing');
+  }
+
+  /** Returns why: after a write that failed, PostgreSQL only says of the next statement that the transaction is over. */
+  async rollback(error: unknown): Promise<unknown> {
+    const rolledBack = this.#client.query('rollback').catch(() => {
+      this.broken = true;
+    });
+    const why = await this.written().then(
+      () => error,
+      (first) => first,
+    );
+    await rolledBack;
+    return why;
+  }
+
+  /** Whoever waits for it learns if it fails. */
+  #keep(sent: Promise<unknown>): void {
+    sent.catch(() => {});
+    this.#writes.push(sent);
+  }
 }
 
 function unavailable(cause: unknown): DomainError {
   return new DomainError({ reason: 'DEPENDENCY_UNAVAILABLE', retryAfterMs: 1_000 }, { cause });
 }
-
-/** What pg says when query_timeout passes. */
-const queryTimeout = 'Query read timeout';
 
 // Connection exceptions, insufficient resources, operator intervention, a statement that took too long; lock and deadlock
 // are worth another try as well.

@@ -2,85 +2,116 @@
 
 import { createHash } from 'node:crypto';
 import type { Device, PushRegistration } from '../domain/device.ts';
-import type { Db } from './database.ts';
+import { columnsOf, columnValues, type Db, first, statement } from './statement.ts';
+
+interface Key {
+  readonly accountId: string;
+  readonly deviceId: string;
+}
+
+const columns = columnsOf('Device');
+
+const select = statement((db, p: Key) =>
+  db.selectFrom('Device').select(columns).where('accountId', '=', p.accountId).where('deviceId', '=', p.deviceId),
+);
 
 export function findDevice(db: Db, accountId: string, deviceId: string): Promise<Device | undefined> {
-  return db
-    .selectFrom('Device')
-    .selectAll()
-    .where('accountId', '=', accountId)
-    .where('deviceId', '=', deviceId)
-    .executeTakeFirst();
+  return first(db, select, { accountId, deviceId });
 }
 
+const selectByToken = statement((db, p: { readonly accountId: string; readonly tokenHash: Uint8Array }) =>
+  db.selectFrom('Device').select(columns).where('accountId', '=', p.accountId).where('tokenHash', '=', p.tokenHash),
+);
+
 export function findDeviceByToken(db: Db, accountId: string, tokenHash: Uint8Array): Promise<Device | undefined> {
-  return db
-    .selectFrom('Device')
-    .selectAll()
-    .where('accountId', '=', accountId)
-    .where('tokenHash', '=', tokenHash)
-    .executeTakeFirst();
+  return first(db, selectByToken, { accountId, tokenHash });
 }
+
+const selectWithTrust = statement((db, p: { readonly accountId: string }) =>
+  db
+    .selectFrom('Device')
+    .select(columns)
+    .where('accountId', '=', p.accountId)
+    .where('trustTime', 'is not', null)
+    .where('trustEndTime', 'is', null),
+);
 
 /** Devices that were given trust which nobody has ended. */
 export function devicesWithTrust(db: Db, accountId: string): Promise<Device[]> {
-  return db
-    .selectFrom('Device')
-    .selectAll()
-    .where('accountId', '=', accountId)
-    .where('trustTime', 'is not', null)
-    .where('trustEndTime', 'is', null)
-    .execute();
+  return db.rows(selectWithTrust, { accountId });
 }
 
-export async function insertDevice(db: Db, device: Device): Promise<void> {
-  await db.insertInto('Device').values(device).execute();
+const insert = statement((db, p: Device) => db.insertInto('Device').values(columnValues('Device', p)));
+
+export function insertDevice(db: Db, device: Device): void {
+  db.write(insert, device);
 }
 
-export async function saveDevice(db: Db, device: Device): Promise<void> {
-  const { accountId, deviceId, createTime: _, ...state } = device;
-  await db
+const update = statement((db, p: Device) =>
+  db
     .updateTable('Device')
-    .set(state)
-    .where('accountId', '=', accountId)
-    .where('deviceId', '=', deviceId)
-    .execute();
+    .set(columnValues('Device', p, ['accountId', 'deviceId', 'createTime']))
+    .where('accountId', '=', p.accountId)
+    .where('deviceId', '=', p.deviceId),
+);
+
+export function saveDevice(db: Db, device: Device): void {
+  db.write(update, device);
 }
+
+type Use = Pick<Device, 'deviceId' | 'appVersion' | 'lastUseTime' | 'lastIpAddress' | 'lastPlace'>;
+
+const updateUse = statement((db, p: Use & { readonly accountId: string }) =>
+  db
+    .updateTable('Device')
+    .set({
+      appVersion: p.appVersion,
+      lastUseTime: p.lastUseTime,
+      lastIpAddress: p.lastIpAddress,
+      lastPlace: p.lastPlace,
+    })
+    .where('accountId', '=', p.accountId)
+    .where('deviceId', '=', p.deviceId),
+);
+
+export function noteDeviceUse(db: Db, accountId: string, use: Use): void {
+  db.write(updateUse, { ...use, accountId });
+}
+
+const deleteReplaced = statement((db, p: Key & { readonly tokenHash: Uint8Array }) =>
+  db
+    .deleteFrom('PushRegistration')
+    .where((e) => e.or([e('tokenHash', '=', p.tokenHash), e.and({ accountId: p.accountId, deviceId: p.deviceId })])),
+);
+
+const insertRegistration = statement((db, p: Key & { readonly [column: string]: unknown }) =>
+  db.insertInto('PushRegistration').values(columnValues('PushRegistration', p) as never),
+);
 
 /** Replaces the device's registration; the token leaves whichever device, of whichever account, had it before. */
-export async function savePushRegistration(
+export function savePushRegistration(
   db: Db,
   accountId: string,
   deviceId: string,
   registration: PushRegistration,
   now: Date,
-): Promise<void> {
-  const tokenHash = createHash('sha256').update(`${registration.service}:${registration.token}`).digest();
-  await db
-    .deleteFrom('PushRegistration')
-    .where((e) => e.or([e('tokenHash', '=', tokenHash), e.and({ accountId, deviceId })]))
-    .execute();
+): void {
   const { service, token } = registration;
-  const apns = registration.service === 'APNS' ? registration : undefined;
-  await db
-    .insertInto('PushRegistration')
-    .values({
-      accountId,
-      deviceId,
-      service,
-      token,
-      tokenHash,
-      topic: apns?.topic ?? null,
-      environment: apns?.environment ?? null,
-      updateTime: now,
-    })
-    .execute();
+  const tokenHash = createHash('sha256').update(`${service}:${token}`).digest();
+  const { topic = null, environment = null } = registration.service === 'APNS' ? registration : {};
+  db.write(deleteReplaced, { accountId, deviceId, tokenHash });
+  db.write(insertRegistration, { accountId, deviceId, service, token, tokenHash, topic, environment, updateTime: now });
 }
 
-export async function deletePushRegistrations(db: Db, accountId: string, deviceId: string | undefined): Promise<void> {
-  await db
-    .deleteFrom('PushRegistration')
-    .where('accountId', '=', accountId)
-    .$if(deviceId !== undefined, (query) => query.where('deviceId', '=', deviceId ?? ''))
-    .execute();
+const deleteOfDevice = statement((db, p: Key) =>
+  db.deleteFrom('PushRegistration').where('accountId', '=', p.accountId).where('deviceId', '=', p.deviceId),
+);
+
+const deleteOfAccount = statement((db, p: { readonly accountId: string }) =>
+  db.deleteFrom('PushRegistration').where('accountId', '=', p.accountId),
+);
+
+export function deletePushRegistrations(db: Db, accountId: string, deviceId: string | undefined): void {
+  if (deviceId === undefined) db.write(deleteOfAccount, { accountId });
+  else db.write(deleteOfDevice, { accountId, deviceId });
 }

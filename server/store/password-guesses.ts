@@ -3,7 +3,31 @@
 import { sql } from 'kysely';
 import type { PasswordGuess } from '../domain/limits.ts';
 import type { Store } from '../flows/ports.ts';
-import type { Db } from './database.ts';
+import { type Db, first, statement } from './statement.ts';
+
+interface Row {
+  readonly emailHash: Uint8Array;
+  readonly guesses: readonly PasswordGuess[];
+  readonly updateTime: Date;
+}
+
+const insertMissing = statement((db, p: Row) =>
+  db
+    .insertInto('PasswordGuesses')
+    .values({ emailHash: p.emailHash, guesses: p.guesses, updateTime: p.updateTime })
+    .onConflict((conflict) => conflict.column('emailHash').doNothing()),
+);
+
+const selectForUpdate = statement((db, p: Pick<Row, 'emailHash'>) =>
+  db.selectFrom('PasswordGuesses').select('guesses').where('emailHash', '=', p.emailHash).forUpdate(),
+);
+
+const update = statement((db, p: Row) =>
+  db
+    .updateTable('PasswordGuesses')
+    .set({ guesses: p.guesses, updateTime: p.updateTime })
+    .where('emailHash', '=', p.emailHash),
+);
 
 /** Locks the row, making it if need be, lets `decide` see what is there, and writes what it returns. */
 export async function countPasswordGuess(
@@ -12,26 +36,24 @@ export async function countPasswordGuess(
   decide: Parameters<Store['countPasswordGuess']>[1],
   now: Date,
 ): Promise<number> {
-  const row = await db
-    .insertInto('PasswordGuesses')
-    .values({ emailHash, guesses: [], updateTime: now })
-    .onConflict((conflict) => conflict.column('emailHash').doUpdateSet({ updateTime: now }))
-    .returning('guesses')
-    .executeTakeFirstOrThrow();
+  db.write(insertMissing, { emailHash, guesses: [], updateTime: now });
+  const row = await first(db, selectForUpdate, { emailHash });
+  // Maintenance may forget an old row between the two.
+  if (row === undefined) return countPasswordGuess(db, emailHash, decide, now);
   const decision = decide(row.guesses);
-  await saveGuesses(db, emailHash, decision.guesses);
+  db.write(update, { emailHash, guesses: decision.guesses, updateTime: now });
   return decision.waitMs;
 }
 
-export async function forgetPasswordGuess(db: Db, emailHash: Uint8Array, guessId: string): Promise<void> {
-  await sql`
+const remove = statement<{ readonly emailHash: Uint8Array; readonly guessId: string }, unknown>(
+  (_, p) => sql`
     update password_guesses
     set guesses = (
-      select coalesce(jsonb_agg(guess), '[]') from jsonb_array_elements(guesses) guess where guess ->> 'id' <> ${guessId}
+      select coalesce(jsonb_agg(guess), '[]') from jsonb_array_elements(guesses) guess where guess ->> 'id' <> ${p.guessId}
     )
-    where email_hash = ${emailHash}`.execute(db);
-}
+    where email_hash = ${p.emailHash}`,
+);
 
-async function saveGuesses(db: Db, emailHash: Uint8Array, guesses: readonly PasswordGuess[]): Promise<void> {
-  await db.updateTable('PasswordGuesses').set({ guesses }).where('emailHash', '=', emailHash).execute();
+export function forgetPasswordGuess(db: Db, emailHash: Uint8Array, guessId: string): void {
+  db.write(remove, { emailHash, guessId });
 }

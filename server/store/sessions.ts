@@ -3,49 +3,82 @@
 import { sql } from 'kysely';
 import type { Session, SessionEndCause } from '../domain/session.ts';
 import type { SessionFilter, SessionRecord } from '../flows/ports.ts';
-import { findAccount } from './accounts.ts';
-import type { Db } from './database.ts';
-import { findDevice } from './devices.ts';
+import { busChannel } from '../platform/bus.ts';
+import { columnsOf, columnValues, type Db, first, nested, statement } from './statement.ts';
+
+interface Key {
+  readonly accountId: string;
+  readonly sessionId: string;
+}
+
+const columns = columnsOf('Session');
+
+const selectSessionForUpdate = statement((db, p: Key) =>
+  db
+    .selectFrom('Session')
+    .select(columns)
+    .where('accountId', '=', p.accountId)
+    .where('sessionId', '=', p.sessionId)
+    .forNoKeyUpdate(),
+);
 
 /** A session, locked against a call that marks it as used. */
 export function lockSession(db: Db, accountId: string, sessionId: string): Promise<Session | undefined> {
-  return db
-    .selectFrom('Session')
-    .selectAll()
-    .where('accountId', '=', accountId)
-    .where('sessionId', '=', sessionId)
-    .forNoKeyUpdate()
-    .executeTakeFirst();
+  return first(db, selectSessionForUpdate, { accountId, sessionId });
 }
+
+const selectByFamilyForUpdate = statement((db, p: { readonly accountId: string; readonly familyHash: Uint8Array }) =>
+  db
+    .selectFrom('Session')
+    .select(columns)
+    .where('accountId', '=', p.accountId)
+    .where('familyHash', '=', p.familyHash)
+    .forNoKeyUpdate(),
+);
 
 export function lockSessionByFamily(db: Db, accountId: string, familyHash: Uint8Array): Promise<Session | undefined> {
-  return db
-    .selectFrom('Session')
-    .selectAll()
-    .where('accountId', '=', accountId)
-    .where('familyHash', '=', familyHash)
-    .forNoKeyUpdate()
-    .executeTakeFirst();
+  return first(db, selectByFamilyForUpdate, { accountId, familyHash });
 }
 
-export async function findSessionRecord(
-  db: Db,
-  accountId: string,
-  sessionId: string,
-): Promise<SessionRecord | undefined> {
-  const session = await db
+const selectSome = statement((db, p: { readonly accountId: string; readonly sessionIds: readonly string[] }) =>
+  db
     .selectFrom('Session')
-    .selectAll()
-    .where('accountId', '=', accountId)
-    .where('sessionId', '=', sessionId)
-    .executeTakeFirst();
-  if (session === undefined) return undefined;
-  const [device, account] = await Promise.all([
-    findDevice(db, accountId, session.deviceId),
-    findAccount(db, accountId),
-  ]);
-  return device && account && { session, device, account };
+    .select(columns)
+    .where('accountId', '=', p.accountId)
+    .where('sessionId', '=', sql<string>`any(${p.sessionIds}::uuid[])`),
+);
+
+export function sessionsOf(db: Db, accountId: string, sessionIds: readonly string[]): Promise<Session[]> {
+  return db.rows(selectSome, { accountId, sessionIds });
 }
+
+const selectRecord = statement<Key, SessionRecord>((db, p) =>
+  db
+    .selectFrom('Session as session')
+    .innerJoin('Device as device', (join) =>
+      join.onRef('device.accountId', '=', 'session.accountId').onRef('device.deviceId', '=', 'session.deviceId'),
+    )
+    .innerJoin('Account as account', 'account.accountId', 'session.accountId')
+    .select([...nested('session', 'Session'), ...nested('device', 'Device'), ...nested('account', 'Account')])
+    .where('session.accountId', '=', p.accountId)
+    .where('session.sessionId', '=', p.sessionId)
+    .$castTo<SessionRecord>(),
+);
+
+export function findSessionRecord(db: Db, accountId: string, sessionId: string): Promise<SessionRecord | undefined> {
+  return first(db, selectRecord, { accountId, sessionId });
+}
+
+const setUsed = statement((db, p: Key & { readonly generation: number; readonly now: Date }) =>
+  db
+    .updateTable('Session')
+    .set((e) => ({ firstUseTime: e.fn.coalesce('firstUseTime', e.val(p.now)) }))
+    .where('accountId', '=', p.accountId)
+    .where('sessionId', '=', p.sessionId)
+    .where('oldestGeneration', '<=', p.generation)
+    .where('endTime', 'is', null)
+    .returning('sessionId'),
+);
 
 /** Notes the first use of a session's tokens, unless this generation of them has become void or the session has ended. */
 export async function markSessionUsed(
@@ -55,62 +88,87 @@ export async function markSessionUsed(
   generation: number,
   now: Date,
 ): Promise<boolean> {
-  const marked = await db
+  return (await first(db, setUsed, { accountId, sessionId, generation, now })) !== undefined;
+}
+
+const insert = statement((db, p: Session) => db.insertInto('Session').values(columnValues('Session', p)));
+
+export function insertSession(db: Db, session: Session): void {
+  db.write(insert, session);
+}
+
+const update = statement((db, p: Session) =>
+  db
     .updateTable('Session')
-    .set((e) => ({ firstUseTime: e.fn.coalesce('firstUseTime', e.val(now)) }))
-    .where('accountId', '=', accountId)
-    .where('sessionId', '=', sessionId)
-    .where('oldestGeneration', '<=', generation)
-    .where('endTime', 'is', null)
-    .returning('sessionId')
-    .executeTakeFirst();
-  return marked !== undefined;
+    .set(columnValues('Session', p, ['accountId', 'sessionId', 'deviceId', 'createTime', 'amr']))
+    .where('accountId', '=', p.accountId)
+    .where('sessionId', '=', p.sessionId),
+);
+
+export function saveSession(db: Db, session: Session): void {
+  db.write(update, session);
 }
 
-export async function insertSession(db: Db, session: Session): Promise<void> {
-  await db.insertInto('Session').values(session).execute();
+/** Null fits all. */
+interface Fitting {
+  readonly accountId: string;
+  readonly deviceId: string | null;
+  readonly sessionId: string | null;
 }
 
-export async function saveSession(db: Db, session: Session): Promise<void> {
-  const { accountId, sessionId, deviceId: _, createTime: __, amr: ___, ...state } = session;
-  await db
-    .updateTable('Session')
-    .set(state)
-    .where('accountId', '=', accountId)
-    .where('sessionId', '=', sessionId)
-    .execute();
+const liveAndFitting = (p: Fitting) => sql`
+  account_id = ${p.accountId} and end_time is null
+    and (${p.deviceId}::uuid is null or device_id = ${p.deviceId}::uuid)
+    and (${p.sessionId}::uuid is null or session_id = ${p.sessionId}::uuid)`;
+
+const countLive = statement<Fitting, { readonly count: number }>(
+  (_, p) => sql`select count(*)::int as count from session where ${liveAndFitting(p)}`,
+);
+
+export async function countLiveSessions(db: Db, accountId: string, filter: SessionFilter): Promise<number> {
+  const { deviceId = null, sessionId = null } = filter;
+  return (await first(db, countLive, { accountId, deviceId, sessionId }))?.count ?? 0;
 }
 
-/** Ends the live sessions that fit, and returns their ids. */
-export async function endSessions(
-  db: Db,
-  accountId: string,
-  filter: SessionFilter,
-  cause: SessionEndCause,
-  now: Date,
-): Promise<readonly string[]> {
-  const ended = await db
-    .updateTable('Session')
-    .set({ endTime: now, endCause: cause })
-    .where('accountId', '=', accountId)
-    .where('endTime', 'is', null)
-    .$if(filter.deviceId !== undefined, (query) => query.where('deviceId', '=', filter.deviceId ?? ''))
-    .$if(filter.sessionId !== undefined, (query) => query.where('sessionId', '=', filter.sessionId ?? ''))
-    .returning('sessionId')
-    .execute();
-  return ended.map(({ sessionId }) => sessionId);
-}
-
-/** Ends the oldest live sessions of devices that were never trusted, so that `most` are left; returns how many. */
-export async function endSurplusSessions(db: Db, accountId: string, most: number, now: Date): Promise<number> {
-  const { rows } = await sql`
-    update session set end_time = ${now}, end_cause = 'REPLACED'
-    where account_id = ${accountId} and session_id in (
-      select s.session_id from session s
-      join device d on d.account_id = s.account_id and d.device_id = s.device_id
-      where s.account_id = ${accountId} and s.end_time is null and d.trust_time is null
-      order by s.session_id desc offset ${most}
+const end = statement<Fitting & { readonly cause: SessionEndCause; readonly now: Date }, unknown>(
+  (_, p) => sql`
+    with ended as (
+      update session set end_time = ${p.now}, end_cause = ${p.cause}
+      where ${liveAndFitting(p)}
+      returning session_id
+    ), closed as (
+      update challenge set state = 'CLOSED', settle_time = ${p.now}
+      where account_id = ${p.accountId} and state = 'PENDING' and expire_time > ${p.now}
+        and session_id in (select session_id from ended)
     )
-    returning 1`.execute(db);
-  return rows.length;
+    select pg_notify(${sql.lit(busChannel)}, ${p.accountId}) from ended`,
+);
+
+/**
+ * Ends the live sessions that fit, closes what they have asked for and not yet got, since its grants serve only them, and
+ * tells their streams.
+ */
+export function endSessions(db: Db, accountId: string, filter: SessionFilter, cause: SessionEndCause, now: Date): void {
+  const { deviceId = null, sessionId = null } = filter;
+  db.write(end, { accountId, deviceId, sessionId, cause, now });
+}
+
+const endSurplus = statement<{ readonly accountId: string; readonly most: number; readonly now: Date }, unknown>(
+  (_, p) => sql`
+    with ended as (
+      update session set end_time = ${p.now}, end_cause = 'REPLACED'
+      where account_id = ${p.accountId} and session_id in (
+        select s.session_id from session s
+        join device d on d.account_id = s.account_id and d.device_id = s.device_id
+        where s.account_id = ${p.accountId} and s.end_time is null and d.trust_time is null
+        order by s.session_id desc offset ${p.most}
+      )
+      returning 1
+    )
+    select pg_notify(${sql.lit(busChannel)}, ${p.accountId}) from ended`,
+);
+
+/** Ends the oldest live sessions of devices that were never trusted, so that `most` are left. */
+export function endSurplusSessions(db: Db, accountId: string, most: number, now: Date): void {
+  db.write(endSurplus, { accountId, most, now });
 }

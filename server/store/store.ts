@@ -8,12 +8,13 @@ import type { AccountKey, AccountTransaction, DirectoryWriter, Store } from '../
 import { busChannel } from '../platform/bus.ts';
 import * as accounts from './accounts.ts';
 import * as challenges from './challenges.ts';
-import { type Database, type Db, isUniqueViolation } from './database.ts';
+import { type Database, isUniqueViolation } from './database.ts';
 import * as deliveries from './deliveries.ts';
 import * as devices from './devices.ts';
 import * as events from './login-events.ts';
 import * as guesses from './password-guesses.ts';
 import * as sessions from './sessions.ts';
+import { type Db, statement } from './statement.ts';
 import * as streams from './streams.ts';
 
 /** What the store must know of this server, beside its database. */
@@ -39,7 +40,8 @@ export function createStore(database: Database, settings: StoreSettings): Store 
     },
     countPasswordGuess: (emailHash, decide, now) =>
       transaction((db) => guesses.countPasswordGuess(db, emailHash, decide, now)),
-    forgetPasswordGuess: (emailHash, guessId) => read((db) => guesses.forgetPasswordGuess(db, emailHash, guessId)),
+    forgetPasswordGuess: (emailHash, guessId) =>
+      read(async (db) => guesses.forgetPasswordGuess(db, emailHash, guessId)),
     findAccount: (accountId) => read((db) => accounts.findAccount(db, accountId)),
     findSession: (accountId, sessionId) => read((db) => sessions.findSessionRecord(db, accountId, sessionId)),
     markSessionUsed: (accountId, sessionId, generation, now) =>
@@ -57,9 +59,10 @@ export function createStore(database: Database, settings: StoreSettings): Store 
       }),
     appDevices: (accountId, now) => read((db) => streams.appDevices(db, accountId, limits, now)),
     devicesWithTrust: (accountId) => read((db) => devices.devicesWithTrust(db, accountId)),
-    markShown: (accountId, challengeId, now) => read((db) => deliveries.markShown(db, accountId, challengeId, now)),
-    deleteStream: (accountId, streamId) => read((db) => streams.deleteStream(db, accountId, streamId)),
-    appendEvent: (event) => read((db) => events.insertEventOfKnown(db, event)),
+    markShown: (accountId, challengeId, now) =>
+      read(async (db) => deliveries.markShown(db, accountId, challengeId, now)),
+    deleteStream: (accountId, streamId) => read(async (db) => streams.deleteStream(db, accountId, streamId)),
+    appendEvent: (event) => read(async (db) => events.insertEventOfKnown(db, event)),
     listEvents: (accountId, before, notBefore, count) =>
       read((db) => events.listEvents(db, accountId, before, notBefore, count)),
   };
@@ -77,8 +80,11 @@ async function inAccount<T>(
   const tell = (whether: boolean) => {
     heard ||= whether;
   };
+  const account = accounts.lockAccount(db, accountId, key);
+  // Whoever needs it waits for it; whoever does not learns of a failure by the commit.
+  account.catch(() => {});
   const result = await work({
-    account: await accounts.lockAccount(db, accountId, key),
+    account,
     saveAccount: (account) => accounts.saveAccount(db, account),
 
     challenge: (challengeId) => challenges.findChallenge(db, accountId, challengeId),
@@ -93,12 +99,9 @@ async function inAccount<T>(
     insertChallenge: (challenge) => challenges.insertChallenge(db, challenge),
     saveChallenge: (challenge) => {
       tell(challenge.state !== 'PENDING' && appSends(challenge) > 0);
-      return challenges.saveChallenge(db, challenge);
+      challenges.saveChallenge(db, challenge);
     },
-    closeChallenges: async (now) => {
-      const closed = await challenges.closeChallenges(db, accountId, now);
-      tell(closed.some((challenge) => appSends(challenge) > 0));
-    },
+    closeChallenges: (now) => challenges.closeChallenges(db, accountId, now),
     deliveriesOf: (challengeId) => deliveries.deliveriesOf(db, accountId, challengeId),
     markShown: (challengeId, now) => deliveries.markShown(db, accountId, challengeId, now),
 
@@ -106,17 +109,9 @@ async function inAccount<T>(
     sessionByRefreshFamily: (familyHash) => sessions.lockSessionByFamily(db, accountId, familyHash),
     insertSession: (session) => sessions.insertSession(db, session),
     saveSession: (session) => sessions.saveSession(db, session),
-    endSessions: async (filter, cause, now) => {
-      const ended = await sessions.endSessions(db, accountId, filter, cause, now);
-      if (ended.length === 0) return 0;
-      tell(true);
-      // Their grants serve only them.
-      await challenges.closeChallengesOf(db, accountId, ended, now);
-      return ended.length;
-    },
-    endSurplusSessions: async (most, now) => {
-      tell((await sessions.endSurplusSessions(db, accountId, most, now)) > 0);
-    },
+    countLiveSessions: (filter) => sessions.countLiveSessions(db, accountId, filter),
+    endSessions: (filter, cause, now) => sessions.endSessions(db, accountId, filter, cause, now),
+    endSurplusSessions: (most, now) => sessions.endSurplusSessions(db, accountId, most, now),
 
     device: (deviceId) => devices.findDevice(db, accountId, deviceId),
     deviceByToken: (tokenHash) => devices.findDeviceByToken(db, accountId, tokenHash),
@@ -124,6 +119,7 @@ async function inAccount<T>(
     appDevices: (now) => streams.appDevices(db, accountId, limits, now),
     insertDevice: (device) => devices.insertDevice(db, device),
     saveDevice: (device) => devices.saveDevice(db, device),
+    noteDeviceUse: (use) => devices.noteDeviceUse(db, accountId, use),
     savePushRegistration: (deviceId, registration, now) =>
       devices.savePushRegistration(db, accountId, deviceId, registration, now),
     deletePushRegistrations: (deviceId) => devices.deletePushRegistrations(db, accountId, deviceId),
@@ -131,20 +127,25 @@ async function inAccount<T>(
     insertStream: (stream) => streams.insertStream(db, accountId, stream, replicaId),
     deleteStream: (streamId) => {
       tell(true);
-      return streams.deleteStream(db, accountId, streamId);
+      streams.deleteStream(db, accountId, streamId);
     },
 
+    forgetPasswordGuess: (emailHash, guessId) => guesses.forgetPasswordGuess(db, emailHash, guessId),
     appendEvent: (event) => events.insertEvent(db, event),
     send: (delivery, now) => {
       tell(delivery.channel === 'APP');
-      return deliveries.insertDelivery(db, delivery, now);
+      deliveries.insertDelivery(db, delivery, now);
     },
     setPasswordHash: (passwordHash, now) => accounts.setPasswordHash(db, accountId, passwordHash, now),
     updateDirectoryAccount: (change, now) => accounts.updateDirectoryAccount(db, accountId, change, now),
   });
-  if (heard) await sql`select pg_notify(${busChannel}, ${accountId})`.execute(db);
+  if (heard) db.write(notify, { accountId });
   return result;
 }
+
+const notify = statement<{ readonly accountId: string }, unknown>(
+  (_, p) => sql`select pg_notify(${sql.lit(busChannel)}, ${p.accountId})`,
+);
 
 /** The entries of the embedded directory. */
 export function createDirectoryEntries(database: Database): DirectoryEntries {

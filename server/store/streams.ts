@@ -7,10 +7,32 @@ import type { Limits } from '../domain/limits.ts';
 import { isTrusted } from '../domain/trust.ts';
 import type { LiveStore, OpenStream } from '../flows/ports.ts';
 import { challengesInApp } from './challenges.ts';
-import type { Database, Db } from './database.ts';
+import type { Database } from './database.ts';
 import { deliveriesOf } from './deliveries.ts';
 import { devicesWithTrust } from './devices.ts';
 import { lowestUuid } from './partitions.ts';
+import { sessionsOf } from './sessions.ts';
+import { type Db, statement } from './statement.ts';
+
+const selectOnLiving = statement((db, p: { readonly accountId: string }) =>
+  db
+    .selectFrom('OpenStream as o')
+    .innerJoin('Replica as r', 'r.replicaId', 'o.replicaId')
+    .select(['o.streamId', 'o.sessionId', 'o.deviceId'])
+    .where('o.accountId', '=', p.accountId)
+    .where('r.aliveUntil', '>', sql<Date>`now()`)
+    .orderBy('o.streamId'),
+);
+
+const insert = statement((db, p: OpenStream & { readonly accountId: string; readonly replicaId: string }) =>
+  db.insertInto('OpenStream').values({
+    accountId: p.accountId,
+    streamId: p.streamId,
+    sessionId: p.sessionId,
+    deviceId: p.deviceId,
+    replicaId: p.replicaId,
+  }),
+);
 
 /** Notes a stream, and returns the account's others on living replicas, oldest first. */
 export async function insertStream(
@@ -19,44 +41,87 @@ export async function insertStream(
   stream: OpenStream,
   replicaId: string,
 ): Promise<readonly OpenStream[]> {
-  const others = await db
-    .selectFrom('OpenStream as o')
-    .innerJoin('Replica as r', 'r.replicaId', 'o.replicaId')
-    .select(['o.streamId', 'o.sessionId', 'o.deviceId'])
-    .where('o.accountId', '=', accountId)
-    .where('r.aliveUntil', '>', sql<Date>`now()`)
-    .orderBy('o.streamId')
-    .execute();
-  await db
-    .insertInto('OpenStream')
-    .values({ ...stream, accountId, replicaId })
-    .execute();
+  const others = db.rows(selectOnLiving, { accountId });
+  db.write(insert, { ...stream, accountId, replicaId });
   return others;
 }
 
-export async function deleteStream(db: Db, accountId: string, streamId: string): Promise<void> {
-  await db.deleteFrom('OpenStream').where('accountId', '=', accountId).where('streamId', '=', streamId).execute();
+const remove = statement((db, p: { readonly accountId: string; readonly streamId: string }) =>
+  db.deleteFrom('OpenStream').where('accountId', '=', p.accountId).where('streamId', '=', p.streamId),
+);
+
+export function deleteStream(db: Db, accountId: string, streamId: string): void {
+  db.write(remove, { accountId, streamId });
 }
 
-/** The trusted, signed-in devices of an account, and whether each has a stream open on a living replica. */
-export async function appDevices(db: Db, accountId: string, limits: Limits, now: Date): Promise<readonly AppDevice[]> {
-  const { rows } = await sql<AppDevice>`
+const selectAppDevices = statement<
+  { readonly accountId: string; readonly trustIdle: Date; readonly sessionIdle: Date; readonly sessionStart: Date },
+  AppDevice
+>(
+  (_, p) => sql`
     select d.device_id as "deviceId",
       exists (
         select from open_stream o join replica r on r.replica_id = o.replica_id
         where o.account_id = d.account_id and o.device_id = d.device_id and r.alive_until > now()
       ) as watching
     from device d
-    where d.account_id = ${accountId} and d.trust_time is not null and d.trust_end_time is null
-      and d.last_use_time > ${new Date(now.getTime() - limits.trustIdleMs)}
+    where d.account_id = ${p.accountId} and d.trust_time is not null and d.trust_end_time is null
+      and d.last_use_time > ${p.trustIdle}
       and exists (
         select from session s
         where s.account_id = d.account_id and s.device_id = d.device_id and s.end_time is null
-          and s.last_use_time > ${new Date(now.getTime() - limits.sessionIdleMs)}
-          and s.create_time > ${new Date(now.getTime() - limits.sessionLifetimeMs)}
-      )`.execute(db);
-  return rows;
+          and s.last_use_time > ${p.sessionIdle} and s.create_time > ${p.sessionStart}
+      )`,
+);
+
+/** The trusted, signed-in devices of an account, and whether each has a stream open on a living replica. */
+export function appDevices(db: Db, accountId: string, limits: Limits, now: Date): Promise<readonly AppDevice[]> {
+  const ago = (ms: number) => new Date(now.getTime() - ms);
+  return db.rows(selectAppDevices, {
+    accountId,
+    trustIdle: ago(limits.trustIdleMs),
+    sessionIdle: ago(limits.sessionIdleMs),
+    sessionStart: ago(limits.sessionLifetimeMs),
+  });
 }
+
+const selectStreams = statement((db, p: { readonly accountId: string }) =>
+  db.selectFrom('OpenStream').select('streamId').where('accountId', '=', p.accountId),
+);
+
+const selectToTell = statement<
+  {
+    readonly accountIds: readonly string[];
+    readonly sessionIds: readonly string[];
+    readonly streamIds: readonly string[];
+    readonly sessionIdle: Date;
+    readonly sessionStart: Date;
+    readonly after: string;
+  },
+  { readonly accountId: string }
+>(
+  (_, p) => sql`
+    select distinct l.account_id
+    from unnest(${p.accountIds}::text[], ${p.sessionIds}::uuid[], ${p.streamIds}::uuid[])
+      as l (account_id, session_id, stream_id)
+    left join session s on s.account_id = l.account_id and s.session_id = l.session_id
+    left join open_stream o on o.account_id = l.account_id and o.stream_id = l.stream_id
+    where s.session_id is null or s.end_time is not null or o.stream_id is null
+      or s.last_use_time < ${p.sessionIdle} or s.create_time < ${p.sessionStart}
+      or exists (
+        select from challenge c where c.account_id = l.account_id and c.challenge_id > ${p.after}::uuid
+      )`,
+);
+
+const upsertReplica = statement<{ readonly replicaId: string; readonly forMs: number }, unknown>(
+  (_, p) => sql`
+    insert into replica (replica_id, alive_until) values (${p.replicaId}, now() + ${p.forMs} * interval '1 ms')
+    on conflict (replica_id) do update set alive_until = excluded.alive_until`,
+);
+
+const removeReplica = statement((db, p: { readonly replicaId: string }) =>
+  db.deleteFrom('Replica').where('replicaId', '=', p.replicaId),
+);
 
 export function createLiveStore(database: Database, limits: Limits): LiveStore {
   return {
@@ -64,18 +129,13 @@ export function createLiveStore(database: Database, limits: Limits): LiveStore {
       database.read(async (db) => {
         const [challenges, sessions, trusted, open, devices] = await Promise.all([
           challengesInApp(db, accountId, new Date(now.getTime() - 2 * limits.challengeLifetimeMs)),
-          db
-            .selectFrom('Session')
-            .selectAll()
-            .where('accountId', '=', accountId)
-            .where(
-              'sessionId',
-              'in',
-              streams.map(({ sessionId }) => sessionId),
-            )
-            .execute(),
+          sessionsOf(
+            db,
+            accountId,
+            streams.map(({ sessionId }) => sessionId),
+          ),
           devicesWithTrust(db, accountId),
-          db.selectFrom('OpenStream').select('streamId').where('accountId', '=', accountId).execute(),
+          db.rows(selectStreams, { accountId }),
           appDevices(db, accountId, limits, now),
         ]);
         const deliveries = await Promise.all(
@@ -97,34 +157,18 @@ export function createLiveStore(database: Database, limits: Limits): LiveStore {
       }),
     accountsToTell: (streams, now) =>
       database.read(async (db) => {
-        const { rows } = await sql<{ accountId: string }>`
-          select distinct l.account_id as "accountId"
-          from unnest(
-            ${streams.map(({ accountId }) => accountId)}::text[],
-            ${streams.map(({ sessionId }) => sessionId)}::uuid[],
-            ${streams.map(({ streamId }) => streamId)}::uuid[]
-          ) as l (account_id, session_id, stream_id)
-          left join session s on s.account_id = l.account_id and s.session_id = l.session_id
-          left join open_stream o on o.account_id = l.account_id and o.stream_id = l.stream_id
-          where s.session_id is null or s.end_time is not null or o.stream_id is null
-            or s.last_use_time < ${new Date(now.getTime() - limits.sessionIdleMs)}
-            or s.create_time < ${new Date(now.getTime() - limits.sessionLifetimeMs)}
-            or exists (
-              select from challenge c
-              where c.account_id = l.account_id and c.challenge_id > ${lowestUuid(new Date(now.getTime() - 2 * limits.challengeLifetimeMs))}::uuid
-            )`.execute(db);
+        const rows = await db.rows(selectToTell, {
+          accountIds: streams.map(({ accountId }) => accountId),
+          sessionIds: streams.map(({ sessionId }) => sessionId),
+          streamIds: streams.map(({ streamId }) => streamId),
+          sessionIdle: new Date(now.getTime() - limits.sessionIdleMs),
+          sessionStart: new Date(now.getTime() - limits.sessionLifetimeMs),
+          after: lowestUuid(new Date(now.getTime() - 2 * limits.challengeLifetimeMs)),
+        });
         return rows.map(({ accountId }) => accountId);
       }),
-    deleteStream: (accountId, streamId) => database.read((db) => deleteStream(db, accountId, streamId)),
-    renewReplica: (replicaId, forMs) =>
-      database.read(async (db) => {
-        await sql`
-          insert into replica (replica_id, alive_until) values (${replicaId}, now() + ${forMs} * interval '1 ms')
-          on conflict (replica_id) do update set alive_until = excluded.alive_until`.execute(db);
-      }),
-    forgetReplica: (replicaId) =>
-      database.read(async (db) => {
-        await db.deleteFrom('Replica').where('replicaId', '=', replicaId).execute();
-      }),
+    deleteStream: (accountId, streamId) => database.read(async (db) => deleteStream(db, accountId, streamId)),
+    renewReplica: (replicaId, forMs) => database.read(async (db) => db.write(upsertReplica, { replicaId, forMs })),
+    forgetReplica: (replicaId) => database.read(async (db) => db.write(removeReplica, { replicaId })),
   };
 }

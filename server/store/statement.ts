@@ -1,0 +1,136 @@
+// A statement of PostgreSQL: written with Kysely over the entities, compiled once, prepared once a connection. It must not
+// know connections: whoever has one runs it.
+
+import { type MikroKyselyPluginOptions, MikroORM } from '@mikro-orm/postgresql';
+import type { Compilable, CompiledQuery, RawBuilder } from 'kysely';
+import type { FieldDef } from 'pg';
+import { entities } from './entities.ts';
+
+/** What statements run on: within a transaction or outside of one. All that is sent is answered in the order of sending. */
+export interface Db {
+  /** Sends the statement at once, without waiting for those before it, and returns its rows. */
+  rows<V, R>(statement: Statement<V, R>, values: V): Promise<R[]>;
+  /** Sends a statement whose rows nobody needs; whoever owns the transaction waits for it, and fails if it does. */
+  write<V, R>(statement: Statement<V, R>, values: V): void;
+}
+
+export interface Statement<V, R> {
+  /** How a connection remembers that it has prepared it. */
+  readonly name: string;
+  readonly text: string;
+  /** Its values in the order of the text's parameters. */
+  bind(values: V): unknown[];
+  /** A row from its columns, as PostgreSQL gave them. */
+  toRow(columns: readonly unknown[], fields: readonly FieldDef[]): R;
+}
+
+/** The first row of a statement. */
+export async function first<V, R>(db: Db, statement: Statement<V, R>, values: V): Promise<R | undefined> {
+  const [row] = await db.rows(statement, values);
+  return row;
+}
+
+const options = { tableNamingStrategy: 'entity', columnNamingStrategy: 'property' } satisfies MikroKyselyPluginOptions;
+/** Knows the tables, and writes statements. It never connects. */
+const orm = new MikroORM({ entities, dbName: 'none', logger: () => {} });
+const kysely = orm.em.getKysely(options);
+
+type Tables = typeof kysely extends import('kysely').Kysely<infer T> ? T : never;
+type Builder = typeof kysely;
+
+/** Stands for a value in a statement that is compiled before there is one. */
+class Parameter {
+  readonly name: string;
+
+  constructor(name: string) {
+    this.name = name;
+  }
+}
+
+const properties = [...orm.getMetadata().getAll().values()].flatMap(({ className, props }) =>
+  props.map((property) => ({ table: className, ...property })),
+);
+const propertyOfColumn = new Map(properties.map(({ name, fieldNames }) => [fieldNames[0], name]));
+const jsonProperties = new Set(properties.filter(({ type }) => type === 'JsonType').map(({ name }) => name));
+
+/** Where a column's value stands in the row. */
+interface Place {
+  readonly group: string | undefined;
+  readonly name: string;
+}
+
+function placeOf(column: string): Place {
+  const [first = '', second] = column.split('.');
+  const name = propertyOfColumn.get(second ?? first) ?? second ?? first;
+  return { group: second === undefined ? undefined : first, name };
+}
+
+let statements = 0;
+
+/**
+ * `build` writes the statement once; each property of its second argument is a parameter of that name, whose value comes
+ * with every run. One that is named as a JSON column is written as JSON.
+ */
+export function statement<V extends object, R = unknown>(
+  build: (db: Builder, values: V) => Compilable<R> | RawBuilder<R>,
+): Statement<V, R> {
+  const name = `s${++statements}`;
+  let compiled: CompiledQuery<R> | undefined;
+  // At its first run, so that a start compiles none.
+  const compile = () => {
+    const values = new Proxy({}, { get: (_, property) => new Parameter(String(property)) }) as V;
+    compiled ??= build(kysely, values).compile(kysely);
+    return compiled;
+  };
+  let places: readonly Place[] | undefined;
+  return {
+    name,
+    get text() {
+      return compile().sql;
+    },
+    bind: (values) =>
+      compile().parameters.map((parameter) => {
+        if (!(parameter instanceof Parameter)) return parameter;
+        const value = values[parameter.name as keyof V];
+        return jsonProperties.has(parameter.name) && value !== null ? JSON.stringify(value) : value;
+      }),
+    toRow: (columns, fields) => {
+      places ??= fields.map((field) => placeOf(field.name));
+      const row: Record<string, unknown> = {};
+      for (let index = 0; index < places.length; index++) {
+        const { group, name } = places[index] as Place;
+        if (group === undefined) {
+          row[name] = columns[index];
+        } else {
+          row[group] ??= {};
+          (row[group] as Record<string, unknown>)[name] = columns[index];
+        }
+      }
+      return row as R;
+    },
+  };
+}
+
+/**
+ * The columns of a table, by name: a prepared statement that selects whatever there is breaks when a migration adds one.
+ */
+export function columnsOf<T extends keyof Tables>(table: T): (keyof Tables[T] & string)[] {
+  const own = properties.filter((property) => property.table === table).map(({ name }) => name);
+  return own as (keyof Tables[T] & string)[];
+}
+
+/** Those of `values` that are columns of the table, without `except`: for an insert, or for what an update sets. */
+export function columnValues<T extends keyof Tables, V extends object, K extends keyof V = never>(
+  table: T,
+  values: V,
+  except: readonly K[] = [],
+): Omit<V, K> {
+  const names = columnsOf(table).filter((name) => !(except as readonly string[]).includes(name));
+  return Object.fromEntries(names.map((name) => [name, values[name as unknown as keyof V]])) as Omit<V, K>;
+}
+
+/** The columns of a table that stands in a join under this alias; in the rows they are an object of that name. */
+export function nested<A extends string, T extends keyof Tables>(alias: A, table: T) {
+  const names = columnsOf(table).map((name) => `${alias}.${name} as ${alias}.${name}`);
+  return names as `${A}.${keyof Tables[T] & string} as ${A}.${keyof Tables[T] & string}`[];
+}
