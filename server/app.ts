@@ -31,10 +31,11 @@ import { accounts } from './rpc/accounts.ts';
 import { peerContext } from './rpc/call.ts';
 import { createGate, minimumHeader } from './rpc/client-version.ts';
 import { createCors } from './rpc/cors.ts';
-import { createRequestHandler, cut, type RequestHandlerOptions } from './rpc/handler.ts';
+import type { Handler } from './rpc/exchange.ts';
+import { createRequestHandler, type RequestHandlerOptions } from './rpc/handler.ts';
 import { createServingState, healthService } from './rpc/health.ts';
 import { internalInterceptors, logEarlyRefusal, publicInterceptors, typeAndLog } from './rpc/interceptors.ts';
-import { type Listener, listen, type NodeHandler } from './rpc/listener.ts';
+import { type Listener, listen } from './rpc/listener.ts';
 import { loginActivity } from './rpc/login-activity.ts';
 import { createPendingCount } from './rpc/pending-count.ts';
 import { reflectionRoutes } from './rpc/reflection.ts';
@@ -158,7 +159,7 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock): Pr
       [requestIdHeader, ensureRequestId(header)],
       [minimumHeader, gate.minimumFor(header)],
     ],
-    contextValues: (req) => peerContext({ address: req.socket.remoteAddress, cut: () => cut(req) }),
+    contextValues: (exchange) => peerContext({ address: exchange.peerAddress, cut: () => exchange.cut() }),
     ...(config.allowedOrigins.length > 0 ? { cors: createCors(config.allowedOrigins) } : {}),
   };
   const internalServices = [Accounts, Sessions];
@@ -214,7 +215,7 @@ async function openPlacesOf(config: AppConfig, log: Logger): Promise<Places> {
   }
 }
 
-async function listenOn(setting: string, address: Address, handler: NodeHandler, log: Logger): Promise<Listener> {
+async function listenOn(setting: string, address: Address, handler: Handler, log: Logger): Promise<Listener> {
   try {
     return await listen({ ...address, handler, log });
   } catch (error) {

@@ -1,26 +1,18 @@
 // One TCP port for HTTP/2 with prior knowledge and HTTP/1.1, in cleartext or over TLS: who opens with HTTP/2's preface
 // gets HTTP/2. It must not know paths or protocols above HTTP.
 
-import { createServer as createHttp1, type IncomingMessage, type ServerResponse } from 'node:http';
-import {
-  createServer as createHttp2,
-  type Http2ServerRequest,
-  type Http2ServerResponse,
-  type ServerHttp2Session,
-} from 'node:http2';
+import { createServer as createHttp1 } from 'node:http';
+import { createServer as createHttp2, type ServerHttp2Session } from 'node:http2';
 import { type AddressInfo, createServer as createTcp, type Socket } from 'node:net';
 import { createServer as createTls } from 'node:tls';
 import type { Logger } from 'pino';
-
-export type NodeRequest = IncomingMessage | Http2ServerRequest;
-export type NodeResponse = ServerResponse | Http2ServerResponse;
-export type NodeHandler = (req: NodeRequest, res: NodeResponse) => void;
+import { type Handler, Http1Exchange, Http2Exchange } from './exchange.ts';
 
 export interface ListenOptions {
   readonly host: string;
   /** 0 takes any free port. */
   readonly port: number;
-  readonly handler: NodeHandler;
+  readonly handler: Handler;
   readonly log: Pick<Logger, 'debug' | 'error'>;
   /** Certificate and key as PEM; without them the port speaks cleartext. */
   readonly tls?: { readonly cert: string; readonly key: string };
@@ -59,6 +51,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   const unopened = new Set<Socket>();
   const sessions = new Set<ServerHttp2Session>();
   let closing = false;
+  const brokenAnswer = (error: Error) => log.debug({ err: error }, 'an answer could not be written');
 
   const http1 = createHttp1({
     maxHeaderSize: limits.headerBytes,
@@ -73,7 +66,8 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     res.once('close', () => {
       if (closing) setImmediate(() => http1.closeIdleConnections());
     });
-    handler(req, res);
+    res.on('error', brokenAnswer);
+    handler(new Http1Exchange(req, res));
   });
   // Node watches the time-outs above, and idle connections, only for a server that listens. This one is fed by hand.
   http1.emit('listening');
@@ -88,7 +82,10 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     streamResetBurst: 5_000,
     streamResetRate: 1_000,
   });
-  http2.on('request', handler);
+  http2.on('stream', (stream, headers) => {
+    stream.on('error', brokenAnswer);
+    handler(new Http2Exchange(stream, headers));
+  });
   http2.on('session', (session) => {
     sessions.add(session);
     session.once('close', () => sessions.delete(session));

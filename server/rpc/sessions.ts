@@ -5,7 +5,7 @@ import type { ServiceImpl } from '@connectrpc/connect';
 import { RevocationReason, type Sessions } from '../../gen/countersign/internal/v1/sessions_pb.ts';
 import type { Deps } from '../flows/context.ts';
 import { introspect, revokeSessions, signingKeys } from '../flows/sessions.ts';
-import type { NodeHandler } from './listener.ts';
+import type { Handler } from './exchange.ts';
 
 export function sessions(deps: Deps): ServiceImpl<typeof Sessions> {
   return {
@@ -39,8 +39,8 @@ export function sessions(deps: Deps): ServiceImpl<typeof Sessions> {
 }
 
 /** `/.well-known/jwks.json`. */
-export function jwks(deps: Deps): NodeHandler {
-  const body = JSON.stringify({
+export function jwks(deps: Deps): Handler {
+  const keys = JSON.stringify({
     keys: signingKeys(deps).map(({ keyId, publicKey }) => ({
       kty: 'OKP',
       crv: 'Ed25519',
@@ -50,13 +50,13 @@ export function jwks(deps: Deps): NodeHandler {
       x: Buffer.from(publicKey).toString('base64url'),
     })),
   });
-  return (req, res) => {
-    const allowed = req.method === 'GET' || req.method === 'HEAD';
-    res.statusCode = allowed ? 200 : 405;
-    res.setHeader('content-type', 'application/jwk-set+json');
-    res.setHeader('cache-control', 'public, max-age=300');
-    if (!allowed) res.setHeader('allow', 'GET, HEAD');
-    if (allowed && req.method === 'GET') res.end(body);
-    else res.end();
+  const header = { 'content-type': 'application/jwk-set+json', 'cache-control': 'public, max-age=300' };
+  return (exchange) => {
+    const allowed = exchange.method === 'GET' || exchange.method === 'HEAD';
+    exchange.answer({
+      status: allowed ? 200 : 405,
+      header: new Headers(allowed ? header : { ...header, allow: 'GET, HEAD' }),
+      body: Buffer.from(exchange.method === 'GET' ? keys : ''),
+    });
   };
 }

@@ -6,6 +6,7 @@ import { encodeEnvelope } from '@connectrpc/connect/protocol';
 import * as connect from '@connectrpc/connect/protocol-connect';
 import * as grpc from '@connectrpc/connect/protocol-grpc';
 import * as grpcWeb from '@connectrpc/connect/protocol-grpc-web';
+import type { Answer } from './exchange.ts';
 
 /** Gives whatever was thrown its code and details. What it has made before, it returns as it is. */
 export type ToConnectError = (
@@ -18,14 +19,8 @@ export interface Wire {
   readonly protocol: 'grpc' | 'grpc-web' | 'connect';
   readonly binary: boolean;
   readonly stream: boolean;
-}
-
-/** A whole answer. Without a body, its headers are its end: gRPC's "trailers-only". */
-export interface Answer {
-  readonly status: number;
-  readonly header: Headers;
-  readonly body?: Uint8Array;
-  readonly trailer?: Headers;
+  /** Whether messages stand in envelopes; Connect's unary calls have none. */
+  readonly framed: boolean;
 }
 
 /** Longest deadline that is kept, in ms; setTimeout fires at once beyond it. 24 days are no deadline at all. */
@@ -34,13 +29,15 @@ const longestTimeoutMs = 2 ** 31 - 1;
 /** The wire that a content type names, or undefined where no RPC is spoken in it. gRPC-Web's base64 text is not. */
 export function wireOf(contentType: string | null): Wire | undefined {
   const asGrpc = grpc.parseContentType(contentType);
-  if (asGrpc) return { protocol: 'grpc', binary: asGrpc.binary, stream: false };
+  if (asGrpc) return { protocol: 'grpc', binary: asGrpc.binary, stream: false, framed: true };
   const asWeb = grpcWeb.parseContentType(contentType);
-  if (asWeb) return asWeb.text ? undefined : { protocol: 'grpc-web', binary: asWeb.binary, stream: false };
+  if (asWeb)
+    return asWeb.text ? undefined : { protocol: 'grpc-web', binary: asWeb.binary, stream: false, framed: true };
   const asConnect = connect.parseContentType(contentType);
-  return asConnect && { protocol: 'connect', ...asConnect };
+  return asConnect && { protocol: 'connect', ...asConnect, framed: asConnect.stream };
 }
 
+/** How each protocol names its headers; Connect's streams name two of them differently. */
 export const headerNames = {
   grpc: { timeout: grpc.headerTimeout, encoding: grpc.headerEncoding, acceptEncoding: grpc.headerAcceptEncoding },
   'grpc-web': {
@@ -52,6 +49,11 @@ export const headerNames = {
     timeout: connect.headerTimeout,
     encoding: connect.headerUnaryEncoding,
     acceptEncoding: connect.headerUnaryAcceptEncoding,
+  },
+  'connect-stream': {
+    timeout: connect.headerTimeout,
+    encoding: connect.headerStreamEncoding,
+    acceptEncoding: connect.headerStreamAcceptEncoding,
   },
 } as const;
 

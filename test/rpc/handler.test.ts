@@ -8,6 +8,7 @@ import { describe, expect, test } from 'vitest';
 import { ServerReflection } from '../../gen/grpc/reflection/v1/reflection_pb.ts';
 import { Health, HealthCheckResponse_ServingStatus as Status } from '../../gen/health/v1/health_pb.ts';
 import { createCors } from '../../server/rpc/cors.ts';
+import type { Exchange } from '../../server/rpc/exchange.ts';
 import { createRequestHandler } from '../../server/rpc/handler.ts';
 import {
   checkPath,
@@ -212,9 +213,12 @@ test('a gate that fails itself lets nobody through', async () => {
 
 test('plain handlers have their exact path', async () => {
   const http = new Map([
-    ['/.well-known/jwks.json', (_req: unknown, res: { end(text: string): void }) => res.end('{"keys":[]}')],
+    [
+      '/.well-known/jwks.json',
+      (exchange: Exchange) => exchange.answer({ status: 200, header: new Headers(), body: Buffer.from('{"keys":[]}') }),
+    ],
   ]);
-  const server = await serve({ http: http as never });
+  const server = await serve({ http });
   expect((await call(`${server.url}/.well-known/jwks.json`, { method: 'GET' })).text).toBe('{"keys":[]}');
   expect((await call(`${server.url}/.well-known/jwks.json/`, { method: 'GET' })).status).toBe(404);
 });

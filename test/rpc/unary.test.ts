@@ -1,9 +1,17 @@
 // Properties of unary calls by real clients of every protocol, and the comparison with Connect's own handlers.
 
 import { connect as connectTcp } from 'node:net';
+import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { toBinary } from '@bufbuild/protobuf';
-import { Code, ConnectError, createConnectRouter, createContextKey, type Interceptor } from '@connectrpc/connect';
+import {
+  Code,
+  ConnectError,
+  createConnectRouter,
+  createContextKey,
+  createContextValues,
+  type Interceptor,
+} from '@connectrpc/connect';
 import type { UniversalServerRequest, UniversalServerResponse } from '@connectrpc/connect/protocol';
 import { encodeEnvelope } from '@connectrpc/connect/protocol';
 import { errorFromJson } from '@connectrpc/connect/protocol-connect';
@@ -17,8 +25,11 @@ import {
   HealthCheckRequestSchema,
   HealthCheckResponse_ServingStatus as Status,
 } from '../../gen/health/v1/health_pb.ts';
-import { acceptCompression, createUnaryHandler } from '../../server/rpc/unary.ts';
-import { type Answer, wireOf } from '../../server/rpc/wire.ts';
+import { acceptCompression } from '../../server/rpc/body.ts';
+import type { Answer } from '../../server/rpc/exchange.ts';
+import { RunningCall } from '../../server/rpc/running-call.ts';
+import { createUnaryHandler } from '../../server/rpc/unary.ts';
+import { contentTypeOf, timeoutOf, type Wire, wireOf } from '../../server/rpc/wire.ts';
 import { checkPath, healthClient, isTyped, protocols, refusalOf, serve, serving, toConnectError } from './serve.ts';
 
 const message = (service: string) =>
@@ -316,12 +327,11 @@ describe('the same request to Connect’s own handler and to ours', () => {
     if (service === 'fail') throw new TypeError('bug');
     return { status: Status.SERVING };
   };
-  const ours = createUnaryHandler({
-    method: Health.method.check,
-    impl: impl as never,
+  const ours = createUnaryHandler(Health.method.check, impl as never, {
     interceptors: [],
     toConnectError,
     readMaxBytes: 2000,
+    bodyTimeoutMs: 1000,
   });
   const [theirs] = createConnectRouter({ readMaxBytes: 2000, acceptCompression }).rpc(
     Health.method.check,
@@ -457,13 +467,29 @@ describe('the same request to Connect’s own handler and to ours', () => {
     const wire = wireOf(contentType);
     if (!theirs || !wire) throw new Error('unreachable');
     const expected = await outcome(await theirs(request()), contentType);
-    const actual = await outcome(await ours(request(), wire), contentType);
+    const call = runningCall(request().header, wire);
+    const actual = await outcome(await ours(call, wire, Readable.from(chunks(body))), contentType);
     expect(actual.code).toBe(ourCode ?? expected.code);
     if (actual.code === expected.code) expect(actual).toEqual(expected);
   });
 
+  function runningCall(requestHeader: Headers, wire: Wire): RunningCall {
+    const timeout = timeoutOf(wire, requestHeader);
+    const call = new RunningCall({
+      method: Health.method.check,
+      protocolName: wire.protocol,
+      url: `http://localhost${checkPath}`,
+      requestHeader,
+      responseHeader: new Headers({ 'content-type': contentTypeOf(wire) }),
+      values: createContextValues(),
+      timeoutMs: timeout.timeoutMs,
+    });
+    if (timeout.error) call.end(timeout.error);
+    return call;
+  }
+
   async function* chunks(body: Uint8Array) {
-    for (let i = 0; i < body.length; i += 4) yield body.subarray(i, i + 4);
+    for (let i = 0; i < body.length; i += 4) yield Buffer.from(body.subarray(i, i + 4));
   }
 
   /** What a client makes of an answer, apart from details and the words of messages. */

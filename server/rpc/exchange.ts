@@ -1,0 +1,234 @@
+// One HTTP request and its answer, over HTTP/1.1 and HTTP/2 alike. HTTP/2 is spoken on its streams: Node's compatibility
+// classes cost as much as a small call, and as an open stream. It must not know RPCs.
+
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
+import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
+import type { Socket } from 'node:net';
+import type { Readable, Writable } from 'node:stream';
+
+export type Handler = (exchange: Exchange) => void;
+
+/** A whole answer. Without a body, its headers are its end: gRPC's "trailers-only". */
+export interface Answer {
+  readonly status: number;
+  readonly header: Headers;
+  readonly body?: Uint8Array;
+  readonly trailer?: Headers;
+}
+
+/** ms in which a client has to take a whole answer, and after any answer to end its own side; else the call is cut. */
+const answerTimeoutMs = 60_000;
+
+export abstract class Exchange {
+  readonly method: string;
+  /** Path and query, as the client wrote them. */
+  readonly target: string;
+  readonly httpVersion: string;
+  readonly headers: IncomingHttpHeaders;
+  readonly authority: string | undefined;
+  /** The request's bytes. */
+  readonly body: Readable;
+  /** Called once, when the client goes before its answer is whole. */
+  onLeave: (() => void) | undefined;
+  left = false;
+  headersSent = false;
+  readonly #added: (readonly [string, string])[] = [];
+  #ended = false;
+
+  protected constructor(of: Pick<Exchange, 'method' | 'target' | 'httpVersion' | 'headers' | 'authority' | 'body'>) {
+    this.method = of.method;
+    this.target = of.target;
+    this.httpVersion = of.httpVersion;
+    this.headers = of.headers;
+    this.authority = of.authority;
+    this.body = of.body;
+  }
+
+  protected abstract readonly socket: Socket | undefined;
+  protected abstract readonly output: Writable;
+  protected abstract writeHead(status: number, header: OutgoingHttpHeaders, last: boolean, trailers: boolean): void;
+  protected abstract endWith(last: Uint8Array | undefined, trailer: Headers | undefined): void;
+  /** Breaks the call off without a word. */
+  abstract cut(): void;
+
+  /** The address of the TCP peer, which may be a proxy. */
+  get peerAddress(): string | undefined {
+    return this.socket?.remoteAddress;
+  }
+
+  get encrypted(): boolean {
+    return this.socket !== undefined && 'encrypted' in this.socket;
+  }
+
+  /** Headers of whatever answer there will be. */
+  addHeaders(headers: Iterable<readonly [string, string]>): void {
+    this.#added.push(...headers);
+  }
+
+  /** Sends a whole answer. */
+  answer({ status, header, body, trailer }: Answer): void {
+    this.#cutIfOpen();
+    this.#discardWhenSent();
+    const isEnd = body === undefined && trailer === undefined;
+    this.#head(status, header, isEnd, trailer !== undefined);
+    this.#ended = true;
+    this.endWith(body, trailer);
+  }
+
+  /** Begins an answer that comes piece by piece; over HTTP/2 it may end with trailers. */
+  begin(status: number, header: Headers, trailers: boolean): void {
+    this.#discardWhenSent();
+    this.#head(status, header, false, trailers);
+  }
+
+  /** Writes a piece; waits, where there is more than the client takes, until it has taken some or has left. */
+  write(piece: Uint8Array): Promise<void> | undefined {
+    if (this.left || this.output.write(piece)) return undefined;
+    return new Promise((resolve) => {
+      const done = () => {
+        this.output.off('drain', done);
+        this.output.off('close', done);
+        resolve();
+      };
+      this.output.once('drain', done);
+      this.output.once('close', done);
+    });
+  }
+
+  /** Ends what `begin` began. */
+  end(last: Uint8Array | undefined, trailer: Headers | undefined): void {
+    this.#ended = true;
+    if (this.left) return;
+    this.#cutIfOpen();
+    this.endWith(last, trailer);
+  }
+
+  /** For who implements this: the connection or the stream is closed. */
+  protected closed(): void {
+    if (this.#ended) return;
+    this.left = true;
+    this.onLeave?.();
+  }
+
+  #head(status: number, header: Headers, last: boolean, trailers: boolean): void {
+    const all: OutgoingHttpHeaders = {};
+    header.forEach((value, name) => {
+      all[name] = value;
+    });
+    for (const [name, value] of this.#added) all[name] = value;
+    this.headersSent = true;
+    this.writeHead(status, all, last, trailers);
+  }
+
+  /**
+   * Takes what a refused call still sends off the wire, so that the next call on its connection is read. An HTTP/2 stream
+   * could be reset instead, but clients that are still writing then miss the answer (connect-node does).
+   */
+  #discardWhenSent(): void {
+    this.output.once('finish', () => {
+      if (this.body.readableEnded) return;
+      this.#cutIfOpen();
+      // An iterator that was left while it waited still listens; nothing flows as long as somebody does.
+      this.body.removeAllListeners('readable');
+      this.body.resume();
+    });
+  }
+
+  /** Cuts the call unless both sides have ended it in time. */
+  #cutIfOpen(): void {
+    const timer = setTimeout(() => this.cut(), answerTimeoutMs);
+    this.output.once('close', () => clearTimeout(timer));
+  }
+}
+
+export class Http1Exchange extends Exchange {
+  readonly #request: IncomingMessage;
+  readonly #response: ServerResponse;
+
+  constructor(request: IncomingMessage, response: ServerResponse) {
+    super({
+      method: request.method ?? '',
+      target: request.url ?? '',
+      httpVersion: request.httpVersion,
+      headers: request.headers,
+      authority: request.headers.host,
+      body: request,
+    });
+    this.#request = request;
+    this.#response = response;
+    response.once('close', () => this.closed());
+  }
+
+  protected override get socket(): Socket {
+    return this.#request.socket;
+  }
+
+  protected override get output(): Writable {
+    return this.#response;
+  }
+
+  protected override writeHead(status: number, header: OutgoingHttpHeaders): void {
+    this.#response.writeHead(status, header);
+  }
+
+  protected override endWith(last: Uint8Array | undefined, trailer: Headers | undefined): void {
+    if (trailer !== undefined) {
+      // Written apart from its end, or Node would choose a content length, beside which there are no trailers.
+      this.#response.write(last ?? new Uint8Array());
+      this.#response.addTrailers(Object.fromEntries(trailer));
+      this.#response.end();
+    } else if (last !== undefined) {
+      this.#response.end(last);
+    } else {
+      this.#response.end();
+    }
+  }
+
+  override cut(): void {
+    this.#request.destroy();
+  }
+}
+
+export class Http2Exchange extends Exchange {
+  readonly #stream: ServerHttp2Stream;
+  #trailer: Headers | undefined;
+
+  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders & { readonly [name: string]: unknown }) {
+    super({
+      method: String(headers[':method']),
+      target: String(headers[':path'] ?? ''),
+      httpVersion: '2.0',
+      headers,
+      authority: (headers[':authority'] as string | undefined) ?? headers.host,
+      body: stream,
+    });
+    this.#stream = stream;
+    stream.once('close', () => this.closed());
+    if (headers.expect === '100-continue') stream.additionalHeaders({ ':status': 100 });
+  }
+
+  protected override get socket(): Socket | undefined {
+    return this.#stream.session?.socket as Socket | undefined;
+  }
+
+  protected override get output(): Writable {
+    return this.#stream;
+  }
+
+  protected override writeHead(status: number, header: OutgoingHttpHeaders, last: boolean, trailers: boolean): void {
+    if (this.#stream.destroyed) return;
+    this.#stream.respond({ ':status': status, ...header }, { endStream: last, waitForTrailers: trailers });
+    if (!trailers) return;
+    this.#stream.once('wantTrailers', () => this.#stream.sendTrailers(Object.fromEntries(this.#trailer ?? [])));
+  }
+
+  protected override endWith(last: Uint8Array | undefined, trailer: Headers | undefined): void {
+    this.#trailer = trailer;
+    if (last === undefined) this.#stream.end();
+    else this.#stream.end(last);
+  }
+
+  override cut(): void {
+    this.#stream.close(constants.NGHTTP2_CANCEL);
+  }
+}
