@@ -127,9 +127,12 @@ export function createAppClient(options: AppClientOptions): AppClient {
     let failures = 0;
     while (!signal.aborted) {
       const used = tokens;
+      let heard = 0;
       try {
         for await (const { event } of readable(trustedDevices, signal)) {
-          failures = 0;
+          heard += 1;
+          // The first message says that it is open; one that breaks right after it is a failure like one that does not open.
+          if (heard > 1) failures = 0;
           if (event.case === undefined || event.case === 'keepAlive') continue;
           yield event;
           if (event.case !== 'signedOut') continue;

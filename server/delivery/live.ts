@@ -177,6 +177,8 @@ export async function startLiveStreams(deps: LiveDeps): Promise<RunningLiveStrea
       return {
         open: () => {
           stream.opened = true;
+          // With it the answer's headers go out: its app knows that the stream is noted.
+          feed.push({ kind: 'keepAlive' });
           void tell(group);
         },
         next: () => feed.next(),

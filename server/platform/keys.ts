@@ -1,11 +1,11 @@
 // Keys that are outside the database: those that codes are derived with, and those that access tokens are signed with.
 // Each list names its keys; the first is used, all are read, so that a rotation breaks nothing.
 
-import { createHmac, createPrivateKey, createPublicKey, type KeyObject, timingSafeEqual } from 'node:crypto';
+import { createHmac, createPrivateKey, createPublicKey, hash, type KeyObject, timingSafeEqual } from 'node:crypto';
 import { errors, jwtVerify, SignJWT } from 'jose';
 import { codeFromMac, codeInput } from '../domain/code.ts';
 import { DomainError } from '../domain/errors.ts';
-import type { AccessTokens, Codes } from '../flows/ports.ts';
+import type { AccessClaims, AccessTokens, Codes } from '../flows/ports.ts';
 
 /** A key of 32 bytes with its id. */
 export interface NamedKey {
@@ -44,11 +44,15 @@ export function createCodes(keys: readonly NamedKey[], digits: number): Codes {
 // PKCS #8 of an Ed25519 key (RFC 8410, 7) up to its 32-byte seed.
 const pkcs8Head = Buffer.from('302e020100300506032b657004220420', 'hex');
 
+/** Tokens whose signature is remembered, some 600 bytes each. Verifying one costs as much as ten look-ups in a map. */
+const mostRemembered = 10_000;
+
 /** EdDSA JWTs (RFC 8037) under the named Ed25519 seeds (at least one). */
 export function createAccessTokens(keys: readonly NamedKey[], issuer: string, audience: string): AccessTokens {
   const pairs = new Map(keys.map(({ keyId, key }) => [keyId, keyPair(key)]));
   const signing = first(keys);
   const privateKey = keyPair(signing.key).privateKey;
+  const remembered = new Map<string, AccessClaims>();
   return {
     sign: (claims) =>
       new SignJWT({ sid: claims.sessionId, did: claims.deviceId, amr: [...claims.amr] })
@@ -62,6 +66,10 @@ export function createAccessTokens(keys: readonly NamedKey[], issuer: string, au
         .setExpirationTime(claims.expireTime)
         .sign(privateKey),
     read: async (token) => {
+      // Under its hash, so that no token is kept.
+      const tokenHash = hash('sha256', token, 'base64');
+      const known = remembered.get(tokenHash);
+      if (known !== undefined) return known;
       try {
         const { payload } = await jwtVerify(
           token,
@@ -73,7 +81,13 @@ export function createAccessTokens(keys: readonly NamedKey[], issuer: string, au
           // Whether it has expired is the session's rule, which may know a better reason.
           { issuer, audience, algorithms: ['EdDSA'], typ: 'at+jwt', currentDate: new Date(0), clockTolerance: 0 },
         );
-        return claimsOf(payload);
+        const claims = claimsOf(payload);
+        if (claims !== undefined) {
+          const [oldest] = remembered.size < mostRemembered ? [] : remembered.keys();
+          if (oldest !== undefined) remembered.delete(oldest);
+          remembered.set(tokenHash, claims);
+        }
+        return claims;
       } catch (error) {
         if (error instanceof errors.JOSEError) return undefined;
         throw error;

@@ -4,7 +4,7 @@ import { type DestinationStream, type Logger as PinoLogger, pino, stdSerializers
 
 export type Logger = PinoLogger;
 
-const secretNames = [
+const secretNames = new Set([
   'password',
   'code',
   'token',
@@ -14,19 +14,33 @@ const secretNames = [
   'challengeToken',
   'authorization',
   'cookie',
-];
+]);
 
 export function createLog(level: string, destination?: DestinationStream): Logger {
-  const paths = secretNames.flatMap((name) => [name, `*.${name}`, `*.*.${name}`]);
   const options = {
     level,
-    redact: { paths, censor: '[secret]' },
     base: null,
     serializers: { err: errorFields },
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
-    formatters: { level: (label: string) => ({ level: label }) },
+    // Not by pino's `redact`: its paths with wildcards cost each line more than all else of it.
+    formatters: { level: (label: string) => ({ level: label }), log: (fields: object) => withoutSecrets(fields, 3) },
   };
   return destination === undefined ? pino(options) : pino(options, destination);
+}
+
+/** The fields with the values of secret names left out, as far down as secrets have ever stood. */
+function withoutSecrets(fields: object, depth: number): Record<string, unknown> {
+  const shown: Record<string, unknown> = {};
+  for (const [name, value] of Object.entries(fields)) {
+    if (secretNames.has(name)) shown[name] = '[secret]';
+    else if (depth > 1 && isPlain(value)) shown[name] = withoutSecrets(value, depth - 1);
+    else shown[name] = value;
+  }
+  return shown;
+}
+
+function isPlain(value: unknown): value is object {
+  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
 }
 
 /**

@@ -491,9 +491,9 @@ export const TrustedDevices: GenService<{
   },
   /**
    * Streams what an open app has to know: codes to show (to a trusted device only), challenges that were settled, and
-   * the end of its session. What is pending is sent at opening. The stream outlives its access token, not its session;
-   * a `keep_alive` comes every 20 s, so one that was silent for longer is broken: open another. A device may have 2 open;
-   * a third displaces the oldest. Needs a session.
+   * the end of its session. Its first message is a `keep_alive`: from then on it is open, and what is pending follows. The
+   * stream outlives its access token, not its session; a `keep_alive` comes every 20 s, so one that was silent for longer
+   * is broken: open another. A device may have 2 open; a third displaces the oldest. Needs a session.
    *
    * Errors, at opening or later: `SESSION_INVALID`; `RATE_LIMITED` for the stream that was displaced, for one that does
    * not read, and where the account has more than 50. `UNAVAILABLE` when the server stops: open another.
