@@ -56,15 +56,33 @@ export function sessionExpireTime(session: Pick<Session, 'createTime' | 'lastUse
   );
 }
 
+/** What decides whether a session lives, and whether a token of it is good. */
+export type SessionState = Pick<
+  Session,
+  | 'sessionId'
+  | 'accountId'
+  | 'deviceId'
+  | 'amr'
+  | 'createTime'
+  | 'lastUseTime'
+  | 'endCause'
+  | 'oldestGeneration'
+  | 'firstUseTime'
+>;
+
 /** Why the session is over, or undefined while it lives. */
-export function sessionEnd(session: Session, limits: Limits, now: Date): SessionEndCause | undefined {
+export function sessionEnd(
+  session: Pick<Session, 'createTime' | 'lastUseTime' | 'endCause'>,
+  limits: Limits,
+  now: Date,
+): SessionEndCause | undefined {
   if (session.endCause !== null) return session.endCause;
   return now >= sessionExpireTime(session, limits) ? 'EXPIRED' : undefined;
 }
 
 /** Why an access token of this session is refused, or undefined where it is good. */
 export function accessTokenRefusal(
-  session: Session,
+  session: SessionState,
   token: { readonly generation: number; readonly expireTime: Date },
   limits: Limits,
   now: Date,

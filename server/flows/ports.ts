@@ -6,7 +6,7 @@ import type { AppDevice, Challenge, Channel, Deliveries, Surroundings } from '..
 import type { Device, Origin, PushRegistration } from '../domain/device.ts';
 import type { PasswordGuess } from '../domain/limits.ts';
 import type { LoginEvent } from '../domain/login-event.ts';
-import type { Session, SessionEndCause } from '../domain/session.ts';
+import type { Session, SessionEndCause, SessionState } from '../domain/session.ts';
 import type { AccountSnapshot, StreamState } from '../domain/watch.ts';
 
 export interface Clock {
@@ -140,6 +140,12 @@ export interface SessionRecord {
   readonly session: Session;
   readonly device: Device;
   readonly account: Account;
+}
+
+/** What an internal caller asks of a session. */
+export interface IntrospectedSession {
+  readonly session: SessionState;
+  readonly passwordChangeRequired: boolean;
 }
 
 /** A WatchDevice stream, wherever it is open. */
@@ -305,6 +311,7 @@ export interface Store {
   forgetPasswordGuess(emailHash: Uint8Array, guessId: string): Promise<void>;
   findAccount(accountId: string): Promise<Account | undefined>;
   findSession(accountId: string, sessionId: string): Promise<SessionRecord | undefined>;
+  findIntrospected(accountId: string, sessionId: string): Promise<IntrospectedSession | undefined>;
   /** Notes that a token of this generation was used; false where it has become void or the session has ended. */
   markSessionUsed(accountId: string, sessionId: string, generation: number, now: Date): Promise<boolean>;
   findDeviceByToken(accountId: string, tokenHash: Uint8Array): Promise<Device | undefined>;

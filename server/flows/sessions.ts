@@ -10,6 +10,7 @@ import {
   isVerified,
   type Session,
   type SessionEndCause,
+  type SessionState,
 } from '../domain/session.ts';
 import { isTrusted } from '../domain/trust.ts';
 import {
@@ -24,7 +25,13 @@ import {
   refuse,
   type SignedInCaller,
 } from './context.ts';
-import type { AccountTransaction, PublicSigningKey, SessionFilter, SessionRecord } from './ports.ts';
+import type {
+  AccountTransaction,
+  IntrospectedSession,
+  PublicSigningKey,
+  SessionFilter,
+  SessionRecord,
+} from './ports.ts';
 
 /** A session with the secrets that stand for it, on its way to its device. */
 export interface SessionGrant {
@@ -125,17 +132,21 @@ export async function grantSession(
   };
 }
 
-type TokenCheck =
-  | { readonly good: true; readonly record: SessionRecord; readonly expireTime: Date }
+type TokenCheck<R> =
+  | { readonly good: true; readonly record: R; readonly expireTime: Date }
   | { readonly good: false; readonly cause: SessionEndCause | 'UNKNOWN' };
 
-/** Checks an access token against its signature and its session's row. */
-async function checkAccessToken(deps: Deps, accessToken: string): Promise<TokenCheck> {
+/** Checks an access token against its signature and its session's row, which `find` reads with what else is needed. */
+async function checkAccessToken<R extends { readonly session: SessionState }>(
+  deps: Deps,
+  accessToken: string,
+  find: (accountId: string, sessionId: string) => Promise<R | undefined>,
+): Promise<TokenCheck<R>> {
   const claims = await deps.tokens.read(accessToken);
   if (claims === undefined) return { good: false, cause: 'UNKNOWN' };
   const now = deps.clock.now();
   for (;;) {
-    const record = await deps.store.findSession(claims.accountId, claims.sessionId);
+    const record = await find(claims.accountId, claims.sessionId);
     if (record === undefined || record.session.deviceId !== claims.deviceId) return { good: false, cause: 'UNKNOWN' };
     const cause = accessTokenRefusal(record.session, claims, deps.limits, now);
     if (cause !== undefined) return { good: false, cause };
@@ -156,7 +167,7 @@ export type Level = 'session' | 'verified' | 'trusted';
 
 /** Who presents this access token. Refuses with SESSION_INVALID and its cause, or with DEVICE_NOT_TRUSTED. */
 export async function authenticate(deps: Deps, accessToken: string, level: Level): Promise<SessionRecord> {
-  const check = await checkAccessToken(deps, accessToken);
+  const check = await checkAccessToken(deps, accessToken, deps.store.findSession);
   if (!check.good) throw new DomainError({ reason: 'SESSION_INVALID', cause: check.cause });
   const { session, device } = check.record;
   const enough = {
@@ -171,10 +182,10 @@ export async function authenticate(deps: Deps, accessToken: string, level: Level
 
 export type Introspection =
   | { readonly active: false }
-  | { readonly active: true; readonly record: SessionRecord; readonly expireTime: Date };
+  | { readonly active: true; readonly record: IntrospectedSession; readonly expireTime: Date };
 
 export async function introspect(deps: Deps, accessToken: string): Promise<Introspection> {
-  const check = await checkAccessToken(deps, accessToken);
+  const check = await checkAccessToken(deps, accessToken, deps.store.findIntrospected);
   return check.good ? { active: true, record: check.record, expireTime: check.expireTime } : { active: false };
 }
 

@@ -1,7 +1,7 @@
 // Bearer secrets: made here, recognised here by their SHA-256, kept nowhere. They name their account so that a look-up
 // touches one account's rows.
 
-import { createHash, randomBytes, timingSafeEqual } from 'node:crypto';
+import { hash, randomBytes, timingSafeEqual } from 'node:crypto';
 import type { Secrets } from '../flows/ports.ts';
 
 const secretBytes = 32;
@@ -50,5 +50,5 @@ function parse(token: string, length: number): { readonly accountId: string; rea
 }
 
 function sha256(data: Uint8Array): Uint8Array {
-  return createHash('sha256').update(data).digest();
+  return hash('sha256', data, 'buffer');
 }

@@ -1,6 +1,6 @@
 // Who an internal caller is, by its service token. Only SHA-256 of tokens are known here.
 
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { hash, timingSafeEqual } from 'node:crypto';
 
 export const scopes = ['accounts', 'sessions', 'support', 'legacy'] as const;
 export type Scope = (typeof scopes)[number];
@@ -14,14 +14,14 @@ export interface ServiceToken {
 }
 
 export function hashServiceToken(token: string): Uint8Array {
-  return createHash('sha256').update(token, 'utf8').digest();
+  return hash('sha256', token, 'buffer');
 }
 
 /** The caller that holds this token; every known one is compared. */
 export function findService(known: readonly ServiceToken[], token: string): ServiceToken | undefined {
-  const hash = hashServiceToken(token);
+  const presented = hashServiceToken(token);
   return known.reduce<ServiceToken | undefined>(
-    (found, each) => (timingSafeEqual(each.hash, hash) ? each : found),
+    (found, each) => (timingSafeEqual(each.hash, presented) ? each : found),
     undefined,
   );
 }

@@ -12,7 +12,7 @@ export function sessions(deps: Deps): ServiceImpl<typeof Sessions> {
     async introspectSession({ accessToken }) {
       const found = await introspect(deps, accessToken);
       if (!found.active) return { active: false };
-      const { session, account } = found.record;
+      const { session, passwordChangeRequired } = found.record;
       return {
         active: true,
         accountId: session.accountId,
@@ -20,7 +20,7 @@ export function sessions(deps: Deps): ServiceImpl<typeof Sessions> {
         sessionId: session.sessionId,
         amr: [...session.amr],
         expireTime: timestampFromDate(found.expireTime),
-        passwordChangeRequired: account.passwordChangeRequired,
+        passwordChangeRequired,
       };
     },
     async revokeSessions({ accountId, deviceId, sessionId, reason }) {

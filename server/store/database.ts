@@ -1,5 +1,6 @@
 // The connection to PostgreSQL: one pool, transactions, and the one place that tells an unreachable database from a bug.
 
+import type { Socket } from 'node:net';
 import pg from 'pg';
 import { DomainError } from '../domain/errors.ts';
 import type { Db, Statement } from './statement.ts';
@@ -17,6 +18,8 @@ const probeMs = 1_500;
 
 export class Database {
   readonly #pool: pg.Pool;
+  /** For reads, which several calls send over one connection at once. */
+  readonly #lines: Lines;
   readonly #patienceMs: number;
   readonly #mostAtOnce: number;
   /** Apart from the others: that many wait for them says nothing of PostgreSQL. */
@@ -27,9 +30,8 @@ export class Database {
     this.#patienceMs = settings.patienceMs;
     // More than these would only wait until none of them is done in time.
     this.#mostAtOnce = settings.poolSize * 10;
-    this.#pool = openPool({
+    const common: pg.PoolConfig = {
       connectionString: settings.url,
-      max: settings.poolSize,
       connectionTimeoutMillis: settings.patienceMs,
       // PostgreSQL itself gives up what waits too long, as for a lock, and the connection stays good.
       statement_timeout: settings.patienceMs,
@@ -39,7 +41,9 @@ export class Database {
       idle_in_transaction_session_timeout: 10_000,
       keepAlive: true,
       application_name: 'countersign',
-    });
+    };
+    this.#pool = openPool({ ...common, max: settings.poolSize });
+    this.#lines = new Lines({ ...common, max: Math.ceil(settings.poolSize * linesShare) });
     this.#probe = openPool({
       connectionString: settings.url,
       max: 1,
@@ -49,13 +53,23 @@ export class Database {
     });
   }
 
-  /** Runs statements outside a transaction. Refuses with DEPENDENCY_UNAVAILABLE where PostgreSQL is out of reach. */
+  /**
+   * Runs statements that only read, and wait for no lock: beside those of other calls, on one connection, each by itself.
+   * Refuses with DEPENDENCY_UNAVAILABLE where PostgreSQL is out of reach, as all of these do.
+   */
   read<T>(work: (db: Db) => Promise<T>): Promise<T> {
-    return this.#bounded(async (connection) => {
-      const result = await work(connection);
-      await connection.written();
-      return result;
-    });
+    return this.#bounded(() => this.#lines.use((client) => work(new Connection(client))));
+  }
+
+  /** Runs statements outside a transaction, each of which commits by itself. */
+  autocommit<T>(work: (db: Db) => Promise<T> | T): Promise<T> {
+    return this.#bounded(() =>
+      this.#connected(async (connection) => {
+        const result = await work(connection);
+        await connection.written();
+        return result;
+      }),
+    );
   }
 
   /**
@@ -63,17 +77,19 @@ export class Database {
    * refused meanwhile. Begin and commit travel with the statements beside them.
    */
   transaction<T>(work: (db: Db) => Promise<T>): Promise<T> {
-    return this.#bounded(async (connection, assertInTime) => {
-      connection.begin();
-      try {
-        const result = await work(connection);
-        assertInTime();
-        await connection.commit();
-        return result;
-      } catch (error) {
-        throw await connection.rollback(error);
-      }
-    });
+    return this.#bounded((assertInTime) =>
+      this.#connected(async (connection) => {
+        connection.begin();
+        try {
+          const result = await work(connection);
+          assertInTime();
+          await connection.commit();
+          return result;
+        } catch (error) {
+          throw await connection.rollback(error);
+        }
+      }),
+    );
   }
 
   /** Whether PostgreSQL answers. */
@@ -86,11 +102,11 @@ export class Database {
 
   async close(): Promise<void> {
     await this.#probe.end();
-    await this.#pool.end();
+    await Promise.all([this.#pool.end(), this.#lines.end()]);
   }
 
   /** A silent database must not hold a call: after the patience the caller is refused, and what went on is forgotten. */
-  async #bounded<T>(work: (connection: Connection, assertInTime: () => void) => Promise<T>): Promise<T> {
+  async #bounded<T>(work: (assertInTime: () => void) => Promise<T>): Promise<T> {
     if (this.#running >= this.#mostAtOnce) throw unavailable(new Error('too much is waiting for PostgreSQL'));
     this.#running += 1;
     let timer: NodeJS.Timeout | undefined;
@@ -105,7 +121,7 @@ export class Database {
       if (late !== undefined) throw late;
     };
     try {
-      const done = this.#connected((connection) => work(connection, assertInTime)).finally(() => {
+      const done = work(assertInTime).finally(() => {
         this.#running -= 1;
       });
       return await Promise.race([done, overdue]);
@@ -129,12 +145,77 @@ export class Database {
 }
 
 /** Several statements at once are on their way on each connection of it, answered in their order. */
-function openPool(config: pg.PoolConfig & { readonly pipeline?: boolean }): pg.Pool {
-  const pool = new pg.Pool({ ...config, pipeline: true } as pg.PoolConfig);
+function openPool(config: pg.PoolConfig): pg.Pool {
+  const pool = new pg.Pool({ ...config, pipeline: true });
   // A connection that breaks while nobody uses it, or while it is given back.
   pool.on('error', () => {});
   pool.on('connect', (client) => client.on('error', () => {}));
   return pool;
+}
+
+/** Of the pool's size; so many connections more are for reads. */
+const linesShare = 0.2;
+
+interface Line {
+  readonly client: Promise<pg.PoolClient>;
+  /** Calls that use it now. */
+  users: number;
+}
+
+/** A few connections that many calls read over at once: what they send within a turn of the event loop travels together. */
+class Lines {
+  readonly #pool: pg.Pool;
+  readonly #max: number;
+  readonly #lines = new Set<Line>();
+  /** Of this turn. */
+  #current: Line | undefined;
+
+  constructor(config: pg.PoolConfig & { readonly max: number }) {
+    this.#pool = openPool(config);
+    this.#max = config.max;
+  }
+
+  async use<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
+    const line = this.#line();
+    line.users += 1;
+    try {
+      return await work(await line.client);
+    } finally {
+      line.users -= 1;
+    }
+  }
+
+  async end(): Promise<void> {
+    const lines = [...this.#lines];
+    this.#lines.clear();
+    for (const { client } of lines) await client.then((one) => one.release()).catch(() => {});
+    await this.#pool.end();
+  }
+
+  #line(): Line {
+    if (this.#current !== undefined && this.#lines.has(this.#current)) return this.#current;
+    const [quietest] = [...this.#lines].sort((a, b) => a.users - b.users);
+    const line =
+      quietest === undefined || (quietest.users > 0 && this.#lines.size < this.#max) ? this.#open() : quietest;
+    this.#current = line;
+    setImmediate(() => {
+      if (this.#current === line) this.#current = undefined;
+    });
+    return line;
+  }
+
+  #open(): Line {
+    const line: Line = { client: this.#pool.connect(), users: 0 };
+    this.#lines.add(line);
+    line.client.then(
+      (client) =>
+        client.once('end', () => {
+          if (this.#lines.delete(line)) client.release(true);
+        }),
+      () => this.#lines.delete(line),
+    );
+    return line;
+  }
 }
 
 /** One connection while somebody has it. */
@@ -149,6 +230,7 @@ class Connection implements Db {
   }
 
   async rows<V, R>(statement: Statement<V, R>, values: V): Promise<R[]> {
+    this.#gather();
     const { rows, fields } = await this.#client.query({
       name: statement.name,
       text: statement.text,
@@ -170,10 +252,12 @@ class Connection implements Db {
   }
 
   begin(): void {
+    this.#gather();
     this.#keep(this.#client.query('begin'));
   }
 
   async commit(): Promise<void> {
+    this.#gather();
     const committed = this.#client.query('commit');
     await Promise.all([this.written(), committed]);
     // PostgreSQL does not call it an error.
@@ -191,6 +275,14 @@ class Connection implements Db {
     );
     await rolledBack;
     return why;
+  }
+
+  /** What is sent within a turn of the event loop leaves in one piece: each write wakes PostgreSQL, and costs as much as a call. */
+  #gather(): void {
+    const { stream } = (this.#client as unknown as { readonly connection: { readonly stream: Socket } }).connection;
+    if (stream.writableCorked > 0) return;
+    stream.cork();
+    setImmediate(() => stream.uncork());
   }
 
   /** Whoever waits for it learns if it fails. */

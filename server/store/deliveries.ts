@@ -127,9 +127,9 @@ export function createDeliveryLog(database: Database): DeliveryLog {
         };
       }),
     handOver: (accountId, deliveryId, now) =>
-      database.read(async (db) => db.write(setHandedOver, { accountId, deliveryId, now })),
+      database.autocommit((db) => db.write(setHandedOver, { accountId, deliveryId, now })),
     note: (accountId, deliveryId, state, answer, now) =>
-      database.read(async (db) =>
+      database.autocommit((db) =>
         db.write(state === 'QUEUED' ? setQueuedAgain : setEnded, {
           accountId,
           deliveryId,

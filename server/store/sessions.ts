@@ -2,7 +2,7 @@
 
 import { sql } from 'kysely';
 import type { Session, SessionEndCause } from '../domain/session.ts';
-import type { SessionFilter, SessionRecord } from '../flows/ports.ts';
+import type { IntrospectedSession, SessionFilter, SessionRecord } from '../flows/ports.ts';
 import { busChannel } from '../platform/bus.ts';
 import { columnsOf, columnValues, type Db, first, nested, statement } from './statement.ts';
 
@@ -67,6 +67,36 @@ const selectRecord = statement<Key, SessionRecord>((db, p) =>
 
 export function findSessionRecord(db: Db, accountId: string, sessionId: string): Promise<SessionRecord | undefined> {
   return first(db, selectRecord, { accountId, sessionId });
+}
+
+const stateColumns = [
+  'accountId',
+  'sessionId',
+  'deviceId',
+  'amr',
+  'createTime',
+  'lastUseTime',
+  'endCause',
+  'oldestGeneration',
+  'firstUseTime',
+] as const;
+
+const selectIntrospected = statement<Key, IntrospectedSession>((db, p) =>
+  db
+    .selectFrom('Session as session')
+    .innerJoin('Account as account', 'account.accountId', 'session.accountId')
+    .select([...nested('session', 'Session', stateColumns), 'account.passwordChangeRequired'])
+    .where('session.accountId', '=', p.accountId)
+    .where('session.sessionId', '=', p.sessionId)
+    .$castTo<IntrospectedSession>(),
+);
+
+export function findIntrospected(
+  db: Db,
+  accountId: string,
+  sessionId: string,
+): Promise<IntrospectedSession | undefined> {
+  return first(db, selectIntrospected, { accountId, sessionId });
 }
 
 const setUsed = statement((db, p: Key & { readonly generation: number; readonly now: Date }) =>

@@ -129,8 +129,12 @@ export function columnValues<T extends keyof Tables, V extends object, K extends
   return Object.fromEntries(names.map((name) => [name, values[name as unknown as keyof V]])) as Omit<V, K>;
 }
 
-/** The columns of a table that stands in a join under this alias; in the rows they are an object of that name. */
-export function nested<A extends string, T extends keyof Tables>(alias: A, table: T) {
-  const names = columnsOf(table).map((name) => `${alias}.${name} as ${alias}.${name}`);
+/** Columns of a table that stands in a join under this alias, by default all; in the rows they are an object of that name. */
+export function nested<A extends string, T extends keyof Tables>(
+  alias: A,
+  table: T,
+  columns: readonly (keyof Tables[T] & string)[] = columnsOf(table),
+) {
+  const names = columns.map((name) => `${alias}.${name} as ${alias}.${name}`);
   return names as `${A}.${keyof Tables[T] & string} as ${A}.${keyof Tables[T] & string}`[];
 }

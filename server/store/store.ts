@@ -26,6 +26,7 @@ export interface StoreSettings {
 export function createStore(database: Database, settings: StoreSettings): Store {
   const { limits } = settings;
   const read: Database['read'] = (work) => database.read(work);
+  const autocommit: Database['autocommit'] = (work) => database.autocommit(work);
   const transaction: Database['transaction'] = (work) => database.transaction(work);
   return {
     inAccount: async (accountId, work, key) => {
@@ -41,11 +42,12 @@ export function createStore(database: Database, settings: StoreSettings): Store 
     countPasswordGuess: (emailHash, decide, now) =>
       transaction((db) => guesses.countPasswordGuess(db, emailHash, decide, now)),
     forgetPasswordGuess: (emailHash, guessId) =>
-      read(async (db) => guesses.forgetPasswordGuess(db, emailHash, guessId)),
+      autocommit((db) => guesses.forgetPasswordGuess(db, emailHash, guessId)),
     findAccount: (accountId) => read((db) => accounts.findAccount(db, accountId)),
     findSession: (accountId, sessionId) => read((db) => sessions.findSessionRecord(db, accountId, sessionId)),
+    findIntrospected: (accountId, sessionId) => read((db) => sessions.findIntrospected(db, accountId, sessionId)),
     markSessionUsed: (accountId, sessionId, generation, now) =>
-      read((db) => sessions.markSessionUsed(db, accountId, sessionId, generation, now)),
+      autocommit((db) => sessions.markSessionUsed(db, accountId, sessionId, generation, now)),
     findDeviceByToken: (accountId, tokenHash) => read((db) => devices.findDeviceByToken(db, accountId, tokenHash)),
     findChallengeByToken: (accountId, tokenHash, now) =>
       read(async (db) => {
@@ -60,9 +62,9 @@ export function createStore(database: Database, settings: StoreSettings): Store 
     appDevices: (accountId, now) => read((db) => streams.appDevices(db, accountId, limits, now)),
     devicesWithTrust: (accountId) => read((db) => devices.devicesWithTrust(db, accountId)),
     markShown: (accountId, challengeId, now) =>
-      read(async (db) => deliveries.markShown(db, accountId, challengeId, now)),
-    deleteStream: (accountId, streamId) => read(async (db) => streams.deleteStream(db, accountId, streamId)),
-    appendEvent: (event) => read(async (db) => events.insertEventOfKnown(db, event)),
+      autocommit((db) => deliveries.markShown(db, accountId, challengeId, now)),
+    deleteStream: (accountId, streamId) => autocommit((db) => streams.deleteStream(db, accountId, streamId)),
+    appendEvent: (event) => autocommit((db) => events.insertEventOfKnown(db, event)),
     listEvents: (accountId, before, notBefore, count) =>
       read((db) => events.listEvents(db, accountId, before, notBefore, count)),
   };

@@ -167,8 +167,8 @@ export function createLiveStore(database: Database, limits: Limits): LiveStore {
         });
         return rows.map(({ accountId }) => accountId);
       }),
-    deleteStream: (accountId, streamId) => database.read(async (db) => deleteStream(db, accountId, streamId)),
-    renewReplica: (replicaId, forMs) => database.read(async (db) => db.write(upsertReplica, { replicaId, forMs })),
-    forgetReplica: (replicaId) => database.read(async (db) => db.write(removeReplica, { replicaId })),
+    deleteStream: (accountId, streamId) => database.autocommit((db) => deleteStream(db, accountId, streamId)),
+    renewReplica: (replicaId, forMs) => database.autocommit((db) => db.write(upsertReplica, { replicaId, forMs })),
+    forgetReplica: (replicaId) => database.autocommit((db) => db.write(removeReplica, { replicaId })),
   };
 }
