@@ -298,15 +298,15 @@ export interface Store {
    * a `key`, whoever does not hold it gets no lock either: the account is undefined then.
    */
   inAccount<T>(accountId: string, work: (tx: AccountTransaction) => Promise<T>, key?: AccountKey): Promise<T>;
-  /** Counts a password guess under the lock of its address's row, and says how long to wait; 0 where it was counted. */
-  countPasswordGuess(
+  /** The guesses of late at the password behind an address, known or not. */
+  passwordGuesses(emailHash: Uint8Array): Promise<readonly PasswordGuess[]>;
+  /** Puts `guesses` in their place; false where they are not `before` any more, and nothing was written. */
+  replacePasswordGuesses(
     emailHash: Uint8Array,
-    decide: (guesses: readonly PasswordGuess[]) => {
-      readonly guesses: readonly PasswordGuess[];
-      readonly waitMs: number;
-    },
+    before: readonly PasswordGuess[],
+    guesses: readonly PasswordGuess[],
     now: Date,
-  ): Promise<number>;
+  ): Promise<boolean>;
   /** Takes one guess back: the password was never looked at, or nothing came of it. */
   forgetPasswordGuess(emailHash: Uint8Array, guessId: string): Promise<void>;
   findAccount(accountId: string): Promise<Account | undefined>;

@@ -30,9 +30,9 @@ export function newDevice(
   };
 }
 
-/** Ends the trust of the longest unused device where the account has no room for one more. */
-export async function makeRoomForOne(deps: Deps, tx: AccountTransaction, now: Date): Promise<void> {
-  const trusted = (await tx.devicesWithTrust()).filter((device) => isTrusted(device, deps.limits, now));
+/** Ends the trust of the longest unused of these devices where the account has no room for one more. */
+export function makeRoomForOne(deps: Deps, tx: AccountTransaction, withTrust: readonly Device[], now: Date): void {
+  const trusted = withTrust.filter((device) => isTrusted(device, deps.limits, now));
   for (const device of displacedByOneMore(trusted, deps.limits)) {
     endTrust(tx, device, now);
     tx.appendEvent(removalEvent(deps, device, now));

@@ -7,7 +7,7 @@ import type { Db, Statement } from './statement.ts';
 
 export interface DatabaseSettings {
   readonly url: string;
-  /** Connections at most. */
+  /** Connections at most, at least 2. */
   readonly poolSize: number;
   /** Milliseconds that a statement, a transaction or a wait for a connection may take; then the call is refused. */
   readonly patienceMs: number;
@@ -40,10 +40,13 @@ export class Database {
       // A transaction that its client has forgotten must not hold an account's lock.
       idle_in_transaction_session_timeout: 10_000,
       keepAlive: true,
+      // Each statement finds its rows by the account's keys: there is nothing to plan anew for other values.
+      options: '-c plan_cache_mode=force_generic_plan',
       application_name: 'countersign',
     };
-    this.#pool = openPool({ ...common, max: settings.poolSize });
-    this.#lines = new Lines({ ...common, max: Math.ceil(settings.poolSize * linesShare) });
+    const lines = Math.max(1, Math.floor(settings.poolSize * linesShare));
+    this.#pool = openPool({ ...common, max: settings.poolSize - lines });
+    this.#lines = new Lines({ ...common, max: lines });
     this.#probe = openPool({
       connectionString: settings.url,
       max: 1,
@@ -153,7 +156,7 @@ function openPool(config: pg.PoolConfig): pg.Pool {
   return pool;
 }
 
-/** Of the pool's size; so many connections more are for reads. */
+/** The share of the connections that is for reads, at least one of them. */
 const linesShare = 0.2;
 
 interface Line {

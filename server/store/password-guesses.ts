@@ -1,8 +1,8 @@
-// The guesses of the last hour at a password, one row an address, known or not. The row's lock makes the count exact.
+// The guesses of the last hour at a password, one row an address, known or not. A row is only replaced as it was read, which
+// makes the count exact.
 
 import { sql } from 'kysely';
 import type { PasswordGuess } from '../domain/limits.ts';
-import type { Store } from '../flows/ports.ts';
 import { type Db, first, statement } from './statement.ts';
 
 interface Row {
@@ -11,38 +11,33 @@ interface Row {
   readonly updateTime: Date;
 }
 
-const insertMissing = statement((db, p: Row) =>
-  db
-    .insertInto('PasswordGuesses')
-    .values({ emailHash: p.emailHash, guesses: p.guesses, updateTime: p.updateTime })
-    .onConflict((conflict) => conflict.column('emailHash').doNothing()),
+const select = statement((db, p: Pick<Row, 'emailHash'>) =>
+  db.selectFrom('PasswordGuesses').select('guesses').where('emailHash', '=', p.emailHash),
 );
 
-const selectForUpdate = statement((db, p: Pick<Row, 'emailHash'>) =>
-  db.selectFrom('PasswordGuesses').select('guesses').where('emailHash', '=', p.emailHash).forUpdate(),
+export async function passwordGuesses(db: Db, emailHash: Uint8Array): Promise<readonly PasswordGuess[]> {
+  return (await first(db, select, { emailHash }))?.guesses ?? [];
+}
+
+const replace = statement<Row & { readonly before: string }, unknown>(
+  (_, p) => sql`
+    insert into password_guesses as kept (email_hash, guesses, update_time)
+    values (${p.emailHash}, ${p.guesses}::jsonb, ${p.updateTime})
+    on conflict (email_hash) do update set guesses = excluded.guesses, update_time = excluded.update_time
+      where kept.guesses = ${p.before}::jsonb
+    returning 1`,
 );
 
-const update = statement((db, p: Row) =>
-  db
-    .updateTable('PasswordGuesses')
-    .set({ guesses: p.guesses, updateTime: p.updateTime })
-    .where('emailHash', '=', p.emailHash),
-);
-
-/** Locks the row, making it if need be, lets `decide` see what is there, and writes what it returns. */
-export async function countPasswordGuess(
+/** False where the guesses are not `before` any more: whoever was first has counted, and this one looks again. */
+export async function replacePasswordGuesses(
   db: Db,
   emailHash: Uint8Array,
-  decide: Parameters<Store['countPasswordGuess']>[1],
+  before: readonly PasswordGuess[],
+  guesses: readonly PasswordGuess[],
   now: Date,
-): Promise<number> {
-  db.write(insertMissing, { emailHash, guesses: [], updateTime: now });
-  const row = await first(db, selectForUpdate, { emailHash });
-  // Maintenance may forget an old row between the two.
-  if (row === undefined) return countPasswordGuess(db, emailHash, decide, now);
-  const decision = decide(row.guesses);
-  db.write(update, { emailHash, guesses: decision.guesses, updateTime: now });
-  return decision.waitMs;
+): Promise<boolean> {
+  const values = { emailHash, guesses, updateTime: now, before: JSON.stringify(before) };
+  return (await first(db, replace, values)) !== undefined;
 }
 
 const remove = statement<{ readonly emailHash: Uint8Array; readonly guessId: string }, unknown>(

@@ -39,8 +39,9 @@ export function createStore(database: Database, settings: StoreSettings): Store 
         throw error;
       }
     },
-    countPasswordGuess: (emailHash, decide, now) =>
-      transaction((db) => guesses.countPasswordGuess(db, emailHash, decide, now)),
+    passwordGuesses: (emailHash) => read((db) => guesses.passwordGuesses(db, emailHash)),
+    replacePasswordGuesses: (emailHash, before, after, now) =>
+      autocommit((db) => guesses.replacePasswordGuesses(db, emailHash, before, after, now)),
     forgetPasswordGuess: (emailHash, guessId) =>
       autocommit((db) => guesses.forgetPasswordGuess(db, emailHash, guessId)),
     findAccount: (accountId) => read((db) => accounts.findAccount(db, accountId)),
