@@ -2,16 +2,16 @@
 // account's devices; beside plain Connect streams. `npm run bench:streams [accounts] [seconds of rest]`.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Client, createClient } from '@connectrpc/connect';
+import { createClient } from '@connectrpc/connect';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import pg from 'pg';
 import { Channel } from '../gen/countersign/v1/challenge_pb.ts';
 import { Platform } from '../gen/countersign/v1/device_pb.ts';
-import { TrustedDevices } from '../gen/countersign/v1/trusted_devices_pb.ts';
 import { TwoStepAuth } from '../gen/countersign/v1/two_step_auth_pb.ts';
-import { createPasswords } from '../server/directory/passwords.ts';
-import { createAccessTokens } from '../server/platform/keys.ts';
-import { benchConfig, measure, type Parts, printTable, quantile, type ServerProcess, type Usage } from './support.ts';
+import { createAccounts, password } from './accounts.ts';
+import { atRest, type Opened, openedBy, untilSteady } from './open-streams.ts';
+import { appHeaders } from './requests.ts';
+import { measure, printTable, quantile, type ServerProcess } from './support.ts';
 
 const accounts = Number(process.argv[2] ?? 250);
 const devicesPerAccount = 20;
@@ -20,9 +20,7 @@ const connections = 250;
 const codes = 50;
 const restMs = Number(process.argv[3] ?? 60) * 1_000;
 const idleMs = 10_000;
-const password = 'correct horse';
 const accountPrefix = 'account-';
-const versionHeaders = { 'countersign-client-version': '2.3', 'countersign-client-platform': 'ios' };
 
 await measure(238_000, async (parts) => {
   const [server, plain] = await Promise.all([
@@ -31,13 +29,15 @@ await measure(238_000, async (parts) => {
   ]);
   const database = new pg.Pool({ connectionString: parts.databaseUrl, max: 1 });
   database.on('error', () => {});
-  const tokens = await setUp(parts, database);
+  const options = { prefix: accountPrefix, accounts, devicesEach: devicesPerAccount, hash: 'real' } as const;
+  const tokens = (await createAccounts(database, options)).map(({ accessToken }) => accessToken);
   stage('set up');
   const openInDatabase = async () => (await database.query('select count(*)::int as n from open_stream')).rows[0].n;
 
-  // Each is warmed up by some streams that end again, so that what is measured is the streams' own.
-  const ours = await openedBy(server, tokens, openInDatabase);
-  const floor = await openedBy(plain, tokens, undefined);
+  // Fewer than a server's bound of statements at once (200), beyond which it forgets to note that a stream has ended.
+  const some = { tokens, accounts, connections, warmUp: 150 };
+  const ours = await openedBy(server, some, openInDatabase);
+  const floor = await openedBy(plain, some, undefined);
   stage('warmed up');
   const [idle] = await Promise.all([atRest(parts, server, idleMs), floor.openAll()]);
   const begin = performance.now();
@@ -92,141 +92,6 @@ function stage(name: string): void {
   process.stderr.write(`${(performance.now() / 1_000).toFixed(0)} s: ${name}\n`);
 }
 
-/** Accounts with trusted, signed-in devices, by SQL; an access token for each device, of each account in turn. */
-async function setUp(parts: Parts, database: pg.Pool): Promise<readonly string[]> {
-  const { hash } = await createPasswords(1, 1);
-  const passwordHash = await hash(password);
-  await database.query('insert into account select $1 || n, now(), true, false, 1, 0 from generate_series(1, $2) n', [
-    accountPrefix,
-    accounts,
-  ]);
-  await database.query(
-    `insert into directory_account
-      select $1 || n, $1 || n || '@example.com', $1 || n || '@example.com', $3, 'en', now(), now()
-      from generate_series(1, $2) n`,
-    [accountPrefix, accounts, passwordHash],
-  );
-  await database.query(
-    `insert into device (account_id, device_id, display_name, model, platform, os_version, app_version, token_hash,
-        trust_time, create_time, last_use_time, last_ip_address)
-      select account_id, uuidv7(), 'Phone ' || n, 'iPhone 17', 'IOS', '19.1', '2.3', sha256(uuidv7()::text::bytea),
-        now(), now(), now(), '127.0.0.1'
-      from account, generate_series(1, $1) n`,
-    [devicesPerAccount],
-  );
-  await database.query(
-    `insert into session (account_id, session_id, device_id, amr, create_time, last_use_time, generation,
-        oldest_generation, family_hash, refresh_hash, first_use_time)
-      select account_id, uuidv7(), device_id, '["pwd", "otp"]', now(), now(), 1, 1, sha256(uuidv7()::text::bytea),
-        sha256(uuidv7()::text::bytea), now()
-      from device`,
-  );
-  await database.query('analyze');
-  const { rows } = await database.query<{ accountId: string; sessionId: string; deviceId: string }>(
-    `select account_id as "accountId", session_id as "sessionId", device_id as "deviceId" from session
-      order by row_number() over (partition by account_id order by session_id), account_id`,
-  );
-  const { signingKeys, tokenIssuer, tokenAudience } = benchConfig(parts);
-  const { sign } = createAccessTokens(signingKeys, tokenIssuer, tokenAudience);
-  const issueTime = new Date();
-  const expireTime = new Date(issueTime.getTime() + 3_600_000);
-  return Promise.all(
-    rows.map((row) => sign({ ...row, amr: ['pwd', 'otp'], generation: 1, issueTime, expireTime }).then(String)),
-  );
-}
-
-interface Opened {
-  openAll(): Promise<void>;
-  memoryPerStream(): Promise<Pick<Usage, 'rss' | 'heapUsed' | 'external'>>;
-  closeAll(): void;
-  /** Called with the challenge's id and the time, for each code that arrives. */
-  onCode: (challengeId: string, time: number) => void;
-}
-
-/** Streams of one server; `count` says how many it has noted. Where it notes none, each says at once that it lives. */
-async function openedBy(
-  server: ServerProcess,
-  tokens: readonly string[],
-  count: (() => Promise<number>) | undefined,
-): Promise<Opened> {
-  // Enough that the server is busy, few enough that it refuses none.
-  const atOnce = 50;
-  let closing = new AbortController();
-  let clients: Client<typeof TrustedDevices>[] = [];
-  let broken: unknown;
-  let heard = 0;
-  const read = async (token: string, index: number) => {
-    // The streams of an account are on connections of their own.
-    const client = clients[(index + Math.floor(index / accounts)) % clients.length];
-    const options = {
-      headers: { ...versionHeaders, authorization: `Bearer ${token}` },
-      signal: closing.signal,
-    };
-    for await (const { event } of client?.watchDevice({}, options) ?? []) {
-      if (event.case === 'codeArrived') opened.onCode(event.value.challenge?.challengeId ?? '', performance.now());
-      else if (event.case === 'keepAlive') heard += 1;
-      else throw new Error(`a stream was told ${event.case}`);
-    }
-  };
-  const open = async (some: readonly string[]) => {
-    heard = 0;
-    closing = new AbortController();
-    const { signal } = closing;
-    clients = Array.from({ length: connections }, () =>
-      createClient(TrustedDevices, createConnectTransport({ baseUrl: server.publicUrl, httpVersion: '2' })),
-    );
-    for (let start = 0; start < some.length; start += atOnce) {
-      const batch = some.slice(start, start + atOnce);
-      for (const [index, token] of batch.entries()) {
-        read(token, start + index).catch((error) => {
-          if (!signal.aborted) broken ??= error;
-        });
-      }
-      // The next ones come while these are on their way; the last are waited for.
-      const target = Math.min(start + batch.length, some.length) - (start + atOnce < some.length ? atOnce : 0);
-      while (broken === undefined && (count === undefined ? heard : await count()) < target) await sleep(5);
-      if (broken !== undefined) throw broken;
-    }
-  };
-
-  let before: Usage | undefined;
-  const opened: Opened = {
-    onCode: () => {},
-    openAll: async () => {
-      before = await server.usage(true);
-      await open(tokens);
-    },
-    memoryPerStream: async () => {
-      const after = await server.usage(true);
-      const each = (of: 'rss' | 'heapUsed' | 'external') => (after[of] - (before?.[of] ?? 0)) / tokens.length;
-      return { rss: each('rss'), heapUsed: each('heapUsed'), external: each('external') };
-    },
-    closeAll: () => closing.abort(),
-  };
-  // Fewer than a server's bound of statements at once (200), beyond which it forgets to note that a stream has ended.
-  await open(tokens.slice(0, 150));
-  opened.closeAll();
-  while (count !== undefined && (await count()) > 0) await sleep(20);
-  return opened;
-}
-
-/** The shares of a core that a server and PostgreSQL take while nothing happens. */
-async function atRest(
-  parts: Parts,
-  server: ServerProcess,
-  ms: number,
-): Promise<{ readonly cpu: number; readonly postgres: number | undefined }> {
-  const [begin, before, postgresBefore] = [performance.now(), await server.usage(false), parts.postgresCpuMs()];
-  await sleep(ms);
-  const [after, postgresAfter] = [await server.usage(false), parts.postgresCpuMs()];
-  const passed = performance.now() - begin;
-  const hasPostgres = postgresBefore !== undefined && postgresAfter !== undefined;
-  return {
-    cpu: (after.cpuMs - before.cpuMs) / passed,
-    postgres: hasPostgres ? (postgresAfter - postgresBefore) / passed : undefined,
-  };
-}
-
 /** Milliseconds from SignIn's answer to the arrival at the last of the account's devices, one account after the other. */
 async function reachDevices(server: ServerProcess, opened: Opened): Promise<readonly number[]> {
   const client = createClient(
@@ -239,7 +104,7 @@ async function reachDevices(server: ServerProcess, opened: Opened): Promise<read
     const arrivals = new Map<string, number[]>();
     opened.onCode = (challengeId, time) => arrivals.set(challengeId, [...(arrivals.get(challengeId) ?? []), time]);
     const email = `${accountPrefix}${1 + (code % accounts)}@example.com`;
-    const { result } = await client.signIn({ email, password, device }, { headers: versionHeaders });
+    const { result } = await client.signIn({ email, password, device }, { headers: appHeaders });
     const answered = performance.now();
     const challenge = result.case === 'challengeGrant' ? result.value.challenge : undefined;
     if (challenge?.defaultChannel !== Channel.APP) throw new Error(`no code in the app but ${result.case}`);
@@ -253,15 +118,4 @@ async function reachDevices(server: ServerProcess, opened: Opened): Promise<read
     await sleep(100);
   }
   return times;
-}
-
-/** What is counted once it does not change any more. */
-async function untilSteady(count: () => Promise<number>): Promise<number> {
-  let last = await count();
-  for (;;) {
-    await sleep(1_000);
-    const now = await count();
-    if (now === last) return now;
-    last = now;
-  }
 }

@@ -7,11 +7,12 @@ import { readdirSync, readFileSync } from 'node:fs';
 import { chmod, mkdtemp, readFile, realpath, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import pg from 'pg';
 import { pino } from 'pino';
 import { SMTPServer } from 'smtp-server';
 import type { AppConfig } from '../server/app.ts';
 import { readConfig } from '../server/config.ts';
-import { startEmbeddedPostgres } from '../server/development/embedded-postgres.ts';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '../server/development/embedded-postgres.ts';
 import { hashServiceToken, scopes } from '../server/platform/service-tokens.ts';
 
 export const serviceToken = 'bench-service-token-0123456789';
@@ -20,6 +21,8 @@ export const serviceToken = 'bench-service-token-0123456789';
 export interface Usage {
   readonly rss: number;
   readonly heapUsed: number;
+  /** What V8 holds for its heap, used or not. */
+  readonly heapTotal: number;
   readonly external: number;
   readonly cpuMs: number;
 }
@@ -36,8 +39,8 @@ export interface ServerProcess {
 export interface Parts {
   readonly databaseUrl: string;
   readonly smtpUrl: string;
-  /** Starts a program of this folder that answers as `answerParent` does. */
-  start(program: string): Promise<ServerProcess>;
+  /** Starts a program of this folder that answers as `answerParent` does; on another database where one is named. */
+  start(program: string, databaseUrl?: string): Promise<ServerProcess>;
   /** CPU time of PostgreSQL with all its processes in ms; undefined where the system does not tell. */
   postgresCpuMs(): number | undefined;
 }
@@ -63,11 +66,10 @@ export function benchConfig(parts: Pick<Parts, 'databaseUrl' | 'smtpUrl'>): AppC
 
 /** Runs `work` on parts of its own, within `withinMs`; exits with what it returns, and leaves nothing running. */
 export async function measure(withinMs: number, work: (parts: Parts) => Promise<boolean>): Promise<never> {
-  const log = pino({ level: 'warn' });
   const dataDir = await mkdtemp(join(tmpdir(), 'countersign-bench-'));
   // As root, PostgreSQL runs as another user, who must get in.
   await chmod(dataDir, 0o755);
-  const postgres = await startEmbeddedPostgres({ dataDir, log });
+  const postgres = await startPostgres(dataDir);
   const home = await realpath(join(dataDir, 'postgres'));
   const postmaster = Number((await readFile(join(home, 'cluster', 'postmaster.pid'), 'utf8')).split('\n')[0]);
   const mailSink = new SMTPServer({
@@ -84,7 +86,7 @@ export async function measure(withinMs: number, work: (parts: Parts) => Promise<
   const parts: Parts = {
     databaseUrl: postgres.url,
     smtpUrl: `smtp://127.0.0.1:${typeof sinkAddress === 'object' ? sinkAddress?.port : ''}`,
-    start: (program) => startProcess(program, parts, running),
+    start: (program, databaseUrl) => startProcess(program, databaseUrl ?? postgres.url, parts.smtpUrl, running),
     postgresCpuMs: () => cpuMsOfTree(postmaster),
   };
 
@@ -109,9 +111,25 @@ export async function measure(withinMs: number, work: (parts: Parts) => Promise<
   process.exit(exitCode);
 }
 
-async function startProcess(program: string, parts: Parts, running: Set<ChildProcess>): Promise<ServerProcess> {
-  const settings = { databaseUrl: parts.databaseUrl, smtpUrl: parts.smtpUrl };
-  const child = fork(join(import.meta.dirname, program), [JSON.stringify(settings)], {
+/** With fsync, connections for many servers, and the times of commits, which PostgreSQL notes only if told at its start. */
+async function startPostgres(dataDir: string): Promise<EmbeddedPostgres> {
+  const options = { dataDir, log: pino({ level: 'warn' }), maxConnections: 300 };
+  const first = await startEmbeddedPostgres(options);
+  const client = new pg.Client({ connectionString: first.url });
+  await client.connect();
+  await client.query('alter system set track_commit_timestamp = on');
+  await client.end();
+  await first.stop();
+  return startEmbeddedPostgres(options);
+}
+
+async function startProcess(
+  program: string,
+  databaseUrl: string,
+  smtpUrl: string,
+  running: Set<ChildProcess>,
+): Promise<ServerProcess> {
+  const child = fork(join(import.meta.dirname, program), [JSON.stringify({ databaseUrl, smtpUrl })], {
     execArgv: [...process.execArgv, '--expose-gc'],
   });
   running.add(child);
@@ -155,9 +173,9 @@ export function answerParent(
       collect?.();
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    const { rss, heapUsed, external } = process.memoryUsage();
+    const { rss, heapUsed, heapTotal, external } = process.memoryUsage();
     const { user, system } = process.cpuUsage();
-    process.send?.({ rss, heapUsed, external, cpuMs: (user + system) / 1_000 } satisfies Usage);
+    process.send?.({ rss, heapUsed, heapTotal, external, cpuMs: (user + system) / 1_000 } satisfies Usage);
   });
   process.once('disconnect', () => void stop().finally(() => process.exit(0)));
   // Ctrl+C goes to the whole terminal group; the parent says when.
