@@ -232,4 +232,14 @@ export function mayShowCode(challenge: Challenge, deviceId: string, now: Date): 
 }
 
 /** When challenges may open again from a network that one was denied from: an hour later. */
-export const denialBlockMs = 3_600_000;
+const denialBlockMs = 3_600_000;
+
+/** ms until a challenge may open from this network, as far as denials go; 0 now. */
+export function denialWait(
+  challenges: readonly Pick<Challenge, 'network' | 'denyTime'>[],
+  network: string,
+  now: Date,
+): number {
+  const times = challenges.flatMap((one) => (one.network === network && one.denyTime ? [one.denyTime.getTime()] : []));
+  return Math.max(0, ...times.map((time) => time + denialBlockMs - now.getTime()));
+}

@@ -47,7 +47,20 @@ export function describePlace(place: Place | undefined, locale: string): string 
   return [place.city || place.region, country].filter((part) => part !== '').join(', ');
 }
 
+/** One takes as long to make as a place takes to be looked up; there are a few locales, and callers may invent more. */
+const regionNamesOf = new Map<string, Intl.DisplayNames>();
+const mostLocales = 100;
+
 function regionNames(locale: string): Intl.DisplayNames {
+  const known = regionNamesOf.get(locale);
+  if (known !== undefined) return known;
+  if (regionNamesOf.size >= mostLocales) regionNamesOf.clear();
+  const made = makeRegionNames(locale);
+  regionNamesOf.set(locale, made);
+  return made;
+}
+
+function makeRegionNames(locale: string): Intl.DisplayNames {
   const options = { type: 'region', fallback: 'none' } as const;
   try {
     return new Intl.DisplayNames([locale, 'en'], options);

@@ -10,7 +10,7 @@ import {
   type Channel,
   chooseDefaultChannel,
   decideSend,
-  denialBlockMs,
+  denialWait,
   type Purpose,
   type Surroundings,
   sentChannels,
@@ -39,6 +39,9 @@ export interface ChallengeRequest {
   readonly device: DeviceDescription;
 }
 
+/** What is denied now was opened, or repeated, within the last hours: a day is more than enough. */
+const rememberedMs = 25 * 3_600_000;
+
 /** Opens a challenge and sends its first code, unless the account is locked or has had too many within the hour. */
 export async function openChallenge(
   deps: Deps,
@@ -50,18 +53,17 @@ export async function openChallenge(
 ): Promise<Outcome<ChallengeGrant>> {
   const { limits } = deps;
   if (admitVerification(owner.account, limits, now).kind === 'locked') return refuse({ reason: 'VERIFICATION_LOCKED' });
-  const windowStart = new Date(now.getTime() - limits.challengesPerAccount.windowMs);
   const network = networkOf(caller.ipAddress);
-  const [times, denial, devices] = await Promise.all([
-    tx.challengeTimes(windowStart),
-    tx.lastDenial(network, new Date(now.getTime() - denialBlockMs)),
+  const [recent, devices] = await Promise.all([
+    tx.recentChallenges(new Date(now.getTime() - rememberedMs)),
     tx.appDevices(now),
   ]);
-  const waitMs = budgetWait(times, limits.challengesPerAccount, now.getTime());
+  const times = recent.map(({ createTime }) => createTime.getTime());
+  const waitMs = Math.max(
+    budgetWait(times, limits.challengesPerAccount, now.getTime()),
+    denialWait(recent, network, now),
+  );
   if (waitMs > 0) return refuse({ reason: 'RATE_LIMITED', retryAfterMs: waitMs });
-  if (denial !== undefined) {
-    return refuse({ reason: 'RATE_LIMITED', retryAfterMs: denial.getTime() + denialBlockMs - now.getTime() });
-  }
 
   const audience = appAudience(devices, request.deviceId);
   const { token, hash } = deps.secrets.issue(owner.account.accountId);
@@ -146,6 +148,15 @@ function sendOn(
     case 'send': {
       const sent = decision.challenge;
       save(sent);
+      tx.appendEvent(
+        eventOf(deps, sent.accountId, 'CODE_SENT', now, {
+          device: sent.device,
+          challengeId: sent.challengeId,
+          sessionId: sent.purpose === 'SWITCH_OFF' ? sent.sessionId : null,
+          channel,
+          origin: sent.origin,
+        }),
+      );
       tx.send(
         {
           accountId: sent.accountId,
@@ -157,15 +168,6 @@ function sendOn(
           locale: sent.locale,
         },
         now,
-      );
-      tx.appendEvent(
-        eventOf(deps, sent.accountId, 'CODE_SENT', now, {
-          device: sent.device,
-          challengeId: sent.challengeId,
-          sessionId: sent.purpose === 'SWITCH_OFF' ? sent.sessionId : null,
-          channel,
-          origin: sent.origin,
-        }),
       );
       const deliveries = { ...around.deliveries, [channel]: 'QUEUED' as const };
       return { ok: viewChallenge(sent, { ...around, deliveries }, deps.limits, now) };

@@ -61,7 +61,7 @@ export interface PublicSigningKey {
 }
 
 export interface AccessTokens {
-  sign(claims: AccessClaims): Promise<string>;
+  sign(claims: AccessClaims): string;
   /** The claims of a token with a good signature, issuer and audience, expired or not; undefined for any other. */
   read(token: string): Promise<AccessClaims | undefined>;
   publicKeys(): readonly PublicSigningKey[];
@@ -230,12 +230,10 @@ export interface AccountTransaction {
   challenge(challengeId: string): Promise<Challenge | undefined>;
   challengeByToken(tokenHash: Uint8Array): Promise<Challenge | undefined>;
   challengeByRequest(requestId: string, since: Date): Promise<Challenge | undefined>;
-  /** When the account's challenges since then were opened, epoch ms. */
-  challengeTimes(since: Date): Promise<readonly number[]>;
+  /** Of the account's challenges that were opened since then: when, from which network, and when they were denied. */
+  recentChallenges(since: Date): Promise<readonly Pick<Challenge, 'createTime' | 'network' | 'denyTime'>[]>;
   insertChallenge(challenge: Challenge): void;
   saveChallenge(challenge: Challenge): void;
-  /** When a challenge from this network was last denied, since then. */
-  lastDenial(network: string, since: Date): Promise<Date | undefined>;
   /** The pending challenges whose code went to the app, newest first. */
   challengesInApp(now: Date): Promise<readonly Challenge[]>;
   /** Closes every pending challenge. */

@@ -102,16 +102,16 @@ export function reopenSession(deps: Deps, tx: AccountTransaction, session: Sessi
 }
 
 /** Signs the access token that goes with a session; after the commit, since it needs no database. */
-export async function grantSession(
+export function grantSession(
   deps: Deps,
   opened: OpenedSession,
   account: Pick<Account, 'passwordChangeRequired'>,
   deviceToken: string,
   now: Date,
-): Promise<SessionGrant> {
+): SessionGrant {
   const { session } = opened;
   const accessTokenExpireTime = new Date(now.getTime() + deps.limits.accessTokenLifetimeMs);
-  const accessToken = await deps.tokens.sign({
+  const accessToken = deps.tokens.sign({
     accountId: session.accountId,
     sessionId: session.sessionId,
     deviceId: session.deviceId,

@@ -51,8 +51,6 @@ export async function signIn(deps: Deps, request: SignInRequest, caller: Caller)
 
   const directory = verdict.account;
   const admit = async (tx: AccountTransaction): Promise<Outcome<Admission>> => {
-    // Whatever is decided now is no guess any more.
-    tx.forgetPasswordGuess(guess.emailHash, guess.id);
     const held = request.deviceToken === '' ? undefined : deps.secrets.read(request.deviceToken);
     const [account, known] = await Promise.all([
       tx.account,
@@ -60,8 +58,13 @@ export async function signIn(deps: Deps, request: SignInRequest, caller: Caller)
     ]);
     // Deleted, or given a new password, while the old one was being compared.
     const stale = verdict.passwordVersion !== undefined && account?.passwordVersion !== verdict.passwordVersion;
-    if (account === undefined || stale) return refuse({ reason: 'CREDENTIALS_INCORRECT' });
-    return admitDevice(deps, tx, { account, directory }, known, request, caller, now);
+    const admission =
+      account === undefined || stale
+        ? refuse({ reason: 'CREDENTIALS_INCORRECT' })
+        : await admitDevice(deps, tx, { account, directory }, known, request, caller, now);
+    // Whatever was decided, it was no guess.
+    tx.forgetPasswordGuess(guess.emailHash, guess.id);
+    return admission;
   };
   const result = await decide(deps, directory.accountId, admit).catch(async (error) => {
     // Rolled back, or not known to be committed, for reasons that are none of the guesser's.
@@ -69,7 +72,7 @@ export async function signIn(deps: Deps, request: SignInRequest, caller: Caller)
     throw error;
   });
   if ('challengeGrant' in result) return result;
-  return { session: await grantSession(deps, result.opened, result.account, '', now) };
+  return { session: grantSession(deps, result.opened, result.account, '', now) };
 }
 
 /** Counts the guess before the password is looked at; a trusted device has a budget of its own. */
@@ -124,6 +127,7 @@ async function admitDevice(
   const { account } = owner;
   const origin = deps.places.originOf(caller.ipAddress);
   if (known !== undefined && isTrusted(known, deps.limits, now)) {
+    tx.endSessions({ deviceId: known.deviceId }, 'REPLACED', now);
     tx.saveDevice({
       ...known,
       ...request.device,
@@ -133,7 +137,6 @@ async function admitDevice(
       lastIpAddress: origin.ipAddress,
       lastPlace: origin.place,
     });
-    tx.endSessions({ deviceId: known.deviceId }, 'REPLACED', now);
     const opened = openSession(deps, tx, known, ['pwd', 'device'], now);
     tx.appendEvent(
       eventOf(deps, account.accountId, 'SIGNED_IN_TRUSTED_DEVICE', now, {

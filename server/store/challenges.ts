@@ -59,17 +59,20 @@ export function findChallengeByRequest(
   return first(db, selectByRequest, { accountId, requestId, after: lowestUuid(since) });
 }
 
-const selectTimes = statement((db, p: Since) =>
+const selectRecent = statement((db, p: Since) =>
   db
     .selectFrom('Challenge')
-    .select('createTime')
+    .select(['createTime', 'network', 'denyTime'])
     .where('accountId', '=', p.accountId)
     .where('challengeId', '>', p.after),
 );
 
-export async function challengeTimes(db: Db, accountId: string, since: Date): Promise<readonly number[]> {
-  const rows = await db.rows(selectTimes, { accountId, after: lowestUuid(since) });
-  return rows.map((row) => row.createTime.getTime());
+export function recentChallenges(
+  db: Db,
+  accountId: string,
+  since: Date,
+): Promise<Pick<Challenge, 'createTime' | 'network' | 'denyTime'>[]> {
+  return db.rows(selectRecent, { accountId, after: lowestUuid(since) });
 }
 
 const insert = statement((db, p: Challenge) => db.insertInto('Challenge').values(columnValues('Challenge', p)));
@@ -127,23 +130,4 @@ const selectSince = statement((db, p: Since) =>
 export async function challengesInApp(db: Db, accountId: string, since: Date): Promise<Challenge[]> {
   const challenges = await db.rows(selectSince, { accountId, after: lowestUuid(since) });
   return challenges.filter((challenge) => appSends(challenge) > 0);
-}
-
-const selectDenial = statement((db, p: Since & { readonly network: string; readonly since: Date }) =>
-  db
-    .selectFrom('Challenge')
-    .select('denyTime')
-    .where('accountId', '=', p.accountId)
-    .where('challengeId', '>', p.after)
-    .where('network', '=', p.network)
-    .where('denyTime', '>', p.since)
-    .orderBy('denyTime', 'desc')
-    .limit(1),
-);
-
-export async function lastDenial(db: Db, accountId: string, network: string, since: Date): Promise<Date | undefined> {
-  // One that is denied now was opened at most its repeat window before: a day is more than enough.
-  const after = lowestUuid(new Date(since.getTime() - 86_400_000));
-  const row = await first(db, selectDenial, { accountId, network, since, after });
-  return row?.denyTime ?? undefined;
 }

@@ -3,7 +3,7 @@
 import type { Socket } from 'node:net';
 import pg from 'pg';
 import { DomainError } from '../domain/errors.ts';
-import type { Db, Statement } from './statement.ts';
+import { type Db, joined, type Statement } from './statement.ts';
 
 export interface DatabaseSettings {
   readonly url: string;
@@ -224,7 +224,8 @@ class Lines {
 /** One connection while somebody has it. */
 class Connection implements Db {
   readonly #client: pg.PoolClient;
-  #writes: Promise<unknown>[] = [];
+  #queued: [Statement<never, unknown>, unknown][] = [];
+  #sent: Promise<unknown>[] = [];
   /** Whether nobody may get it after this. */
   broken = false;
 
@@ -232,26 +233,21 @@ class Connection implements Db {
     this.#client = client;
   }
 
-  async rows<V, R>(statement: Statement<V, R>, values: V): Promise<R[]> {
-    this.#gather();
-    const { rows, fields } = await this.#client.query({
-      name: statement.name,
-      text: statement.text,
-      values: statement.bind(values),
-      rowMode: 'array',
-    });
-    return rows.map((columns) => statement.toRow(columns, fields));
+  rows<V, R>(statement: Statement<V, R>, values: V): Promise<R[]> {
+    this.#sendQueued();
+    return this.#send(statement, values);
   }
 
   write<V, R>(statement: Statement<V, R>, values: V): void {
-    this.#keep(this.rows(statement, values));
+    this.#queued.push([statement as Statement<never, unknown>, values]);
   }
 
   /** Resolves when all writes have been made. */
   async written(): Promise<void> {
-    const writes = this.#writes;
-    this.#writes = [];
-    await Promise.all(writes);
+    this.#sendQueued();
+    const sent = this.#sent;
+    this.#sent = [];
+    await Promise.all(sent);
   }
 
   begin(): void {
@@ -260,6 +256,7 @@ class Connection implements Db {
   }
 
   async commit(): Promise<void> {
+    this.#sendQueued();
     this.#gather();
     const committed = this.#client.query('commit');
     await Promise.all([this.written(), committed]);
@@ -269,6 +266,7 @@ class Connection implements Db {
 
   /** Returns why: after a write that failed, PostgreSQL only says of the next statement that the transaction is over. */
   async rollback(error: unknown): Promise<unknown> {
+    this.#queued = [];
     const rolledBack = this.#client.query('rollback').catch(() => {
       this.broken = true;
     });
@@ -278,6 +276,24 @@ class Connection implements Db {
     );
     await rolledBack;
     return why;
+  }
+
+  #sendQueued(): void {
+    if (this.#queued.length === 0) return;
+    const queued = this.#queued;
+    this.#queued = [];
+    for (const [statement, values] of joined(queued)) this.#keep(this.#send(statement, values as never));
+  }
+
+  async #send<V, R>(statement: Statement<V, R>, values: V): Promise<R[]> {
+    this.#gather();
+    const { rows, fields } = await this.#client.query({
+      name: statement.name,
+      text: statement.text,
+      values: statement.bind(values),
+      rowMode: 'array',
+    });
+    return rows.map((columns) => statement.toRow(columns, fields));
   }
 
   /** What is sent within a turn of the event loop leaves in one piece: each write wakes PostgreSQL, and costs as much as a call. */
@@ -291,7 +307,7 @@ class Connection implements Db {
   /** Whoever waits for it learns if it fails. */
   #keep(sent: Promise<unknown>): void {
     sent.catch(() => {});
-    this.#writes.push(sent);
+    this.#sent.push(sent);
   }
 }
 

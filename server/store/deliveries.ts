@@ -61,6 +61,7 @@ const insert = statement((db, p: Row) => db.insertInto('Delivery').values(column
 
 const addJob = statement<{ readonly payload: string }, unknown>(
   (_, p) => sql`select graphile_worker.add_job(${sql.lit(deliverTask)}, ${p.payload}::json)`,
+  'select',
 );
 
 /** Writes a delivery and the job of a mail, so that both are there or neither is; to the app, the bus brings it. */

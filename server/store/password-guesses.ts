@@ -21,14 +21,18 @@ export async function passwordGuesses(db: Db, emailHash: Uint8Array): Promise<re
 
 const replace = statement<Row & { readonly before: string }, unknown>(
   (_, p) => sql`
+    with unsynchronised as (select set_config('synchronous_commit', 'off', true))
     insert into password_guesses as kept (email_hash, guesses, update_time)
-    values (${p.emailHash}, ${p.guesses}::jsonb, ${p.updateTime})
+    select ${p.emailHash}, ${p.guesses}::jsonb, ${p.updateTime} from unsynchronised
     on conflict (email_hash) do update set guesses = excluded.guesses, update_time = excluded.update_time
       where kept.guesses = ${p.before}::jsonb
     returning 1`,
 );
 
-/** False where the guesses are not `before` any more: whoever was first has counted, and this one looks again. */
+/**
+ * False where the guesses are not `before` any more: whoever was first has counted, and this one looks again. The commit
+ * does not wait for the disk: a crash of PostgreSQL, which no guesser can cause, forgets the guesses of its last second.
+ */
 export async function replacePasswordGuesses(
   db: Db,
   emailHash: Uint8Array,
@@ -47,6 +51,7 @@ const remove = statement<{ readonly emailHash: Uint8Array; readonly guessId: str
       select coalesce(jsonb_agg(guess), '[]') from jsonb_array_elements(guesses) guess where guess ->> 'id' <> ${p.guessId}
     )
     where email_hash = ${p.emailHash}`,
+  'password_guesses',
 );
 
 export function forgetPasswordGuess(db: Db, emailHash: Uint8Array, guessId: string): void {

@@ -10,7 +10,10 @@ import { entities } from './entities.ts';
 export interface Db {
   /** Sends the statement at once, without waiting for those before it, and returns its rows. */
   rows<V, R>(statement: Statement<V, R>, values: V): Promise<R[]>;
-  /** Sends a statement whose rows nobody needs; whoever owns the transaction waits for it, and fails if it does. */
+  /**
+   * A statement whose rows nobody needs. It is sent before whatever is sent next, joined with the writes beside it;
+   * whoever owns the transaction waits for it, and fails if it does.
+   */
   write<V, R>(statement: Statement<V, R>, values: V): void;
 }
 
@@ -18,6 +21,11 @@ export interface Statement<V, R> {
   /** How a connection remembers that it has prepared it. */
   readonly name: string;
   readonly text: string;
+  /**
+   * The table whose rows it inserts or updates, reading no other: writes of different tables may be joined into one
+   * statement. A `select` calls a function, and may be the last of them. Undefined: it stands alone.
+   */
+  readonly writes: string | undefined;
   /** Its values in the order of the text's parameters. */
   bind(values: V): unknown[];
   /** A row from its columns, as PostgreSQL gave them. */
@@ -53,6 +61,72 @@ const properties = [...orm.getMetadata().getAll().values()].flatMap(({ className
 const propertyOfColumn = new Map(properties.map(({ name, fieldNames }) => [fieldNames[0], name]));
 const jsonProperties = new Set(properties.filter(({ type }) => type === 'JsonType').map(({ name }) => name));
 
+/** Writes in the order of their sending, those in a row that may be joined. */
+export type Writes = readonly (readonly [Statement<never, unknown>, unknown])[];
+
+const joinedStatements = new Map<string, Statement<readonly unknown[], unknown>>();
+
+/** As few statements as these writes can be, in their order: one after the other for one and the same table. */
+export function* joined(writes: Writes): Generator<[Statement<never, unknown>, unknown]> {
+  let run: [Statement<never, unknown>, unknown][] = [];
+  const tables = new Set<string>();
+  for (const [statement, values] of writes) {
+    const { writes: table } = statement;
+    const fits = table !== undefined && !tables.has(table) && !tables.has('select');
+    if (!fits && run.length > 0) {
+      yield asOne(run);
+      run = [];
+      tables.clear();
+    }
+    run.push([statement, values]);
+    tables.add(table ?? 'select');
+  }
+  if (run.length > 0) yield asOne(run);
+}
+
+function asOne(run: [Statement<never, unknown>, unknown][]): [Statement<never, unknown>, unknown] {
+  const [only] = run;
+  if (run.length === 1 && only !== undefined) return only;
+  const name = run.map(([statement]) => statement.name).join('_');
+  const known = joinedStatements.get(name) ?? join(name, run);
+  joinedStatements.set(name, known);
+  return [known as Statement<never, unknown>, run.map(([, values]) => values)];
+}
+
+function join(
+  name: string,
+  run: readonly [Statement<never, unknown>, unknown][],
+): Statement<readonly unknown[], unknown> {
+  const statements = run.map(([statement]) => statement as Statement<unknown, unknown>);
+  let bound = 0;
+  const texts = run.map(([statement, values]) => {
+    const first = bound;
+    bound += (statement as Statement<unknown, unknown>).bind(values).length;
+    return statement.text.replace(/\$(\d+)/g, (_, number) => `$${first + Number(number)}`);
+  });
+  const last = texts.pop();
+  return {
+    name,
+    writes: undefined,
+    text: `with ${texts.map((text, index) => `w${index} as (${text})`).join(', ')} ${last}`,
+    bind: (values) => statements.flatMap((statement, index) => statement.bind(values[index])),
+    toRow: () => undefined,
+  };
+}
+
+/** Of an insert or update that Kysely has written, and that nothing is read from. */
+function tableOf(query: unknown): string | undefined {
+  const node = query as {
+    readonly kind: string;
+    readonly into?: { readonly table: { readonly identifier: { readonly name: string } } };
+    readonly table?: { readonly table: { readonly identifier: { readonly name: string } } };
+    readonly returning?: unknown;
+  };
+  if (node.returning !== undefined) return undefined;
+  if (node.kind === 'InsertQueryNode') return node.into?.table.identifier.name;
+  return node.kind === 'UpdateQueryNode' ? node.table?.table.identifier.name : undefined;
+}
+
 /** Where a column's value stands in the row. */
 interface Place {
   readonly group: string | undefined;
@@ -73,6 +147,7 @@ let statements = 0;
  */
 export function statement<V extends object, R = unknown>(
   build: (db: Builder, values: V) => Compilable<R> | RawBuilder<R>,
+  writes?: string,
 ): Statement<V, R> {
   const name = `s${++statements}`;
   let compiled: CompiledQuery<R> | undefined;
@@ -85,6 +160,9 @@ export function statement<V extends object, R = unknown>(
   let places: readonly Place[] | undefined;
   return {
     name,
+    get writes() {
+      return writes ?? tableOf(compile().query);
+    },
     get text() {
       return compile().sql;
     },

@@ -93,8 +93,7 @@ async function inAccount<T>(
     challenge: (challengeId) => challenges.findChallenge(db, accountId, challengeId),
     challengeByToken: (tokenHash) => challenges.findChallengeByToken(db, accountId, tokenHash),
     challengeByRequest: (requestId, since) => challenges.findChallengeByRequest(db, accountId, requestId, since),
-    challengeTimes: (since) => challenges.challengeTimes(db, accountId, since),
-    lastDenial: (network, since) => challenges.lastDenial(db, accountId, network, since),
+    recentChallenges: (since) => challenges.recentChallenges(db, accountId, since),
     challengesInApp: async (now) => {
       const opened = new Date(now.getTime() - limits.challengeLifetimeMs);
       return (await challenges.challengesInApp(db, accountId, opened)).reverse();
@@ -148,6 +147,7 @@ async function inAccount<T>(
 
 const notify = statement<{ readonly accountId: string }, unknown>(
   (_, p) => sql`select pg_notify(${sql.lit(busChannel)}, ${p.accountId})`,
+  'select',
 );
 
 /** The entries of the embedded directory. */

@@ -77,21 +77,21 @@ test('SignIn on a new device', async () => {
   const cost = await costOf(server.createAccount, ({ email, password }) =>
     server.appClient().twoStepAuth.signIn({ email, password, device: iphone }),
   );
-  expect(cost).toEqual([14, 6]);
+  expect(cost).toEqual([10, 6]);
 });
 
 test('SignIn on a trusted device', async () => {
   const cost = await costOf(signedIn, ({ account: { email, password }, session: { deviceToken } }) =>
     server.appClient().twoStepAuth.signIn({ email, password, deviceToken, device: iphone }),
   );
-  expect(cost).toEqual([14, 5]);
+  expect(cost).toEqual([11, 5]);
 });
 
 test('VerifyCode', async () => {
   const cost = await costOf(challenged, ({ client, challengeToken, code }) =>
     client.twoStepAuth.verifyCode({ challengeToken, code }),
   );
-  expect(cost).toEqual([9, 2]);
+  expect(cost).toEqual([6, 2]);
 });
 
 test('VerifyCode with a wrong code', async () => {
@@ -99,7 +99,7 @@ test('VerifyCode with a wrong code', async () => {
     const wrong = code === '000000' ? '000001' : '000000';
     await expect(client.twoStepAuth.verifyCode({ challengeToken, code: wrong })).rejects.toThrow();
   });
-  expect(cost).toEqual([10, 3]);
+  expect(cost).toEqual([8, 3]);
 });
 
 test('SendCode', async () => {
@@ -111,7 +111,7 @@ test('SendCode', async () => {
     },
     ({ client, challengeToken }) => client.twoStepAuth.sendCode({ challengeToken, channel: 2 }),
   );
-  expect(cost).toEqual([10, 3]);
+  expect(cost).toEqual([7, 3]);
 });
 
 test('GetChallenge', async () => {
@@ -125,7 +125,7 @@ test('RefreshSession', async () => {
   const cost = await costOf(signedIn, ({ session: { refreshToken } }) =>
     server.appClient().twoStepAuth.refreshSession({ refreshToken }),
   );
-  expect(cost).toEqual([6, 2]);
+  expect(cost).toEqual([5, 2]);
 });
 
 test('SignOut', async () => {
