@@ -24,7 +24,7 @@ export abstract class Exchange {
   /** Path and query, as the client wrote them. */
   readonly target: string;
   readonly httpVersion: string;
-  readonly headers: IncomingHttpHeaders;
+  headers: IncomingHttpHeaders;
   readonly authority: string | undefined;
   /** The request's bytes. */
   readonly body: Readable;
@@ -58,6 +58,11 @@ export abstract class Exchange {
 
   get encrypted(): boolean {
     return this.socket !== undefined && 'encrypted' in this.socket;
+  }
+
+  /** For a stream that stays open: they are larger than all else of it. */
+  forgetHeaders(): void {
+    this.headers = {};
   }
 
   /** Headers of whatever answer there will be. */

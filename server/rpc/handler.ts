@@ -48,6 +48,8 @@ interface Rpc {
 }
 
 const defaultBodyTimeoutMs = 30_000;
+const serverStops = new ConnectError('the server stops', Code.Unavailable);
+const clientLeft = new ConnectError('the client ended the call', Code.Canceled);
 
 export function createRequestHandler(options: RequestHandlerOptions): Handler {
   const { toConnectError, admit, answerHeaders, cors, log } = options;
@@ -55,7 +57,7 @@ export function createRequestHandler(options: RequestHandlerOptions): Handler {
   const openStreams = new Set<RunningCall>();
   options.shutdownSignal?.addEventListener('abort', () => {
     // Their implementations end; what they have said until then goes out.
-    for (const call of openStreams) call.abort(new ConnectError('the server stops', Code.Unavailable));
+    for (const call of openStreams) call.abort(serverStops);
   });
 
   async function serve(exchange: Exchange): Promise<void> {
@@ -107,11 +109,13 @@ export function createRequestHandler(options: RequestHandlerOptions): Handler {
       const whole = await rpc.unary(call, wire, exchange.body);
       // Else nobody is left to answer, and nothing went wrong here.
       if (!exchange.left) exchange.answer(whole);
-    } else {
-      openStreams.add(call);
-      if (options.shutdownSignal?.aborted) call.abort(new ConnectError('the server stops', Code.Unavailable));
-      await rpc.stream?.(call, wire, exchange).finally(() => openStreams.delete(call));
+      return;
     }
+    openStreams.add(call);
+    if (options.shutdownSignal?.aborted) call.abort(serverStops);
+    // Not awaited here, so that an open stream does not hold on to what was needed to find its way.
+    exchange.forgetHeaders();
+    return rpc.stream?.(call, wire, exchange).finally(() => openStreams.delete(call));
   }
 
   return (exchange) => {
@@ -153,7 +157,7 @@ function begin(
     timeoutMs: timeout.timeoutMs,
   });
   if (timeout.error) call.end(timeout.error);
-  exchange.onLeave = () => call.end(new ConnectError('the client ended the call', Code.Canceled));
+  exchange.onLeave = () => call.end(clientLeft);
   return call;
 }
 
