@@ -38,7 +38,7 @@ async function run({ publicUrl, internalUrl }: ServerProcess): Promise<boolean> 
     const turn: readonly Kind[] = index % 2 === 0 ? ['known', 'unknown'] : ['unknown', 'known'];
     for (const kind of turn) {
       const email = addresses[kind][index % addressCount] ?? '';
-      const network = `10.${kind === 'known' ? 1 : 2}.${Math.floor(index / 100)}`;
+      const network = `10.${kind === 'known' ? 1 : 2}.${Math.floor(index / addressCount)}`;
       const { ms, answer } = await signIn(publicUrl, email, `${network}.${index % 100}`);
       if (index >= warmUp) times[kind].push(ms);
       answers[kind].add(answer);

@@ -29,7 +29,7 @@ await measure(238_000, async (parts) => {
   ]);
   const database = new pg.Pool({ connectionString: parts.databaseUrl, max: 1 });
   database.on('error', () => {});
-  const options = { prefix: accountPrefix, accounts, devicesEach: devicesPerAccount, hash: 'real' } as const;
+  const options = { prefix: accountPrefix, accounts, devicesEach: devicesPerAccount, hash: 'argon2id' } as const;
   const tokens = (await createAccounts(database, options)).map(({ accessToken }) => accessToken);
   stage('set up');
   const openInDatabase = async () => (await database.query('select count(*)::int as n from open_stream')).rows[0].n;

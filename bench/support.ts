@@ -21,8 +21,6 @@ export const serviceToken = 'bench-service-token-0123456789';
 export interface Usage {
   readonly rss: number;
   readonly heapUsed: number;
-  /** What V8 holds for its heap, used or not. */
-  readonly heapTotal: number;
   readonly external: number;
   readonly cpuMs: number;
 }
@@ -90,6 +88,8 @@ export async function measure(withinMs: number, work: (parts: Parts) => Promise<
     postgresCpuMs: () => cpuMsOfTree(postmaster),
   };
 
+  // Who reads the tables may have gone; what was started still has to end.
+  process.stdout.on('error', () => {});
   const interrupted = new Promise<never>((_, reject) => {
     setTimeout(() => reject(new Error(`not done within ${withinMs} ms`)), withinMs).unref();
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => reject(new Error(signal)));
@@ -173,9 +173,9 @@ export function answerParent(
       collect?.();
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
-    const { rss, heapUsed, heapTotal, external } = process.memoryUsage();
+    const { rss, heapUsed, external } = process.memoryUsage();
     const { user, system } = process.cpuUsage();
-    process.send?.({ rss, heapUsed, heapTotal, external, cpuMs: (user + system) / 1_000 } satisfies Usage);
+    process.send?.({ rss, heapUsed, external, cpuMs: (user + system) / 1_000 } satisfies Usage);
   });
   process.once('disconnect', () => void stop().finally(() => process.exit(0)));
   // Ctrl+C goes to the whole terminal group; the parent says when.

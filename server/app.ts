@@ -15,7 +15,7 @@ import { createMailer } from './delivery/email.ts';
 import { startLiveStreams } from './delivery/live.ts';
 import { startOutbox } from './delivery/outbox.ts';
 import { createEmbeddedDirectory } from './directory/embedded.ts';
-import { createPasswords } from './directory/passwords.ts';
+import { createPasswords, type Passwords } from './directory/passwords.ts';
 import type { Deps } from './flows/accounts.ts';
 import type { Clock } from './flows/ports.ts';
 import { authenticate } from './flows/sessions.ts';
@@ -73,7 +73,8 @@ const readMaxBytes = 64 * 1024;
 const graceMs = 10_000;
 const healthEveryMs = 500;
 
-export async function startApp(config: AppConfig, log: Logger, clock: Clock): Promise<App> {
+/** @param hashing what compares passwords, where it is not argon2id: benches measure all the rest without it. */
+export async function startApp(config: AppConfig, log: Logger, clock: Clock, hashing?: Passwords): Promise<App> {
   const random = createRandom();
   const [places] = await Promise.all([openPlacesOf(config, log), migrateWhenReachable(config.databaseUrl, clock, log)]);
   const database = new Database({
@@ -83,7 +84,7 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock): Pr
   });
   const replicaId = random.uuid(clock.now());
   const bus = startPostgresBus(config.databaseUrl, log);
-  const passwords = await createPasswords(config.hashesAtOnce, 200);
+  const passwords = hashing ?? (await createPasswords(config.hashesAtOnce, 200));
   const directory = createEmbeddedDirectory(createDirectoryEntries(database), passwords);
   const codes = createCodes(config.codeKeys, config.limits.codeDigits);
   const live = await startLiveStreams({

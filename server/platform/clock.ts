@@ -11,11 +11,18 @@ export const systemClock: Clock = { now: () => new Date() };
  */
 export function createRandom(): Random {
   const bytes = Buffer.alloc(16);
+  // Asked of the system for many ids at once: one costs as much as a page of them.
+  const pool = Buffer.alloc(4_096);
+  let used = pool.length;
   let lastMs = 0;
   let counter = 0;
   return {
     uuid(now) {
-      randomFillSync(bytes);
+      if (used === pool.length) {
+        randomFillSync(pool);
+        used = 0;
+      }
+      used += pool.copy(bytes, 0, used, used + bytes.length);
       const ms = now.getTime();
       if (ms === lastMs && counter < 0xfff) {
         counter += 1;
