@@ -1,6 +1,7 @@
 // The environment → one frozen, typed value. Every setting is in one of the tables below; an error names the setting and
 // what it takes. Nothing else reads the environment.
 
+import { availableParallelism } from 'node:os';
 import { type ClientVersion, parseClientVersion } from './domain/client-version.ts';
 import type { Platform } from './domain/device.ts';
 import { platforms } from './domain/device.ts';
@@ -139,7 +140,7 @@ export function readConfig(given: Environment): Config {
     allowedOrigins: allowedOrigins(env, 'COUNTERSIGN_ALLOWED_ORIGINS'),
     reflection: oneOf(env, 'COUNTERSIGN_REFLECTION', ['on', 'off'], 'on') === 'on',
     // Node's thread pool computes them, and checks tokens too: one thread is left for that.
-    hashesAtOnce: integer(env, 'COUNTERSIGN_HASHES_AT_ONCE', 2, 1, threadPoolSize(env) - 1),
+    hashesAtOnce: integer(env, 'COUNTERSIGN_HASHES_AT_ONCE', coresToHash(env), 1, threadPoolSize(env) - 1),
     logLevel: oneOf(env, 'COUNTERSIGN_LOG_LEVEL', ['debug', 'info', 'warn', 'error', 'silent'], 'info'),
     limits: limits(env),
   };
@@ -202,6 +203,11 @@ function refuse(name: string, takes: string): never {
 /** libuv's own setting and default. */
 function threadPoolSize(env: Environment): number {
   return integer(env, 'UV_THREADPOOL_SIZE', 4, 2, 1_024);
+}
+
+/** A wave of sign-ins leaves a core to everything else, where there is more than one. */
+function coresToHash(env: Environment): number {
+  return Math.max(1, Math.min(availableParallelism(), threadPoolSize(env)) - 1);
 }
 
 function oneOf<T extends string>(env: Environment, name: string, values: readonly T[], fallback: T): T {

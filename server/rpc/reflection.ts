@@ -57,31 +57,22 @@ export function reflectionRoutes(services: readonly DescService[]): (router: Con
     };
   }
 
+  async function* answers<R extends { readonly host: string; readonly messageRequest: Question }>(
+    requests: AsyncIterable<R>,
+  ) {
+    const answer = answerer();
+    for await (const request of requests) {
+      yield {
+        validHost: request.host,
+        originalRequest: request,
+        messageResponse: answer(request.messageRequest),
+      };
+    }
+  }
+
   return (router) => {
-    router.service(V1, {
-      async *serverReflectionInfo(requests) {
-        const answer = answerer();
-        for await (const request of requests) {
-          yield {
-            validHost: request.host,
-            originalRequest: request,
-            messageResponse: answer(request.messageRequest),
-          };
-        }
-      },
-    });
-    router.service(V1Alpha, {
-      async *serverReflectionInfo(requests) {
-        const answer = answerer();
-        for await (const request of requests) {
-          yield {
-            validHost: request.host,
-            originalRequest: request,
-            messageResponse: answer(request.messageRequest),
-          };
-        }
-      },
-    });
+    router.service(V1, { serverReflectionInfo: answers });
+    router.service(V1Alpha, { serverReflectionInfo: answers });
   };
 }
 

@@ -183,18 +183,20 @@ describe('a stream', () => {
     const count = async () =>
       (await server.query('select from open_stream where device_id = $1', [session.deviceId])).length;
     const stopped = new AbortController();
-    const open = () => {
+    /** The rest of a stream, once it has said that it is open. */
+    const open = async () => {
       const stream = client.trustedDevices.watchDevice({}, { signal: stopped.signal })[Symbol.asyncIterator]();
-      const first = stream.next();
-      first.catch(() => {});
-      return first;
+      expect((await stream.next()).value?.event.case).toBe('keepAlive');
+      expect(await count()).toBeGreaterThan(0);
+      const next = stream.next();
+      next.catch(() => {});
+      return { next };
     };
-    const oldest = open();
-    await expect.poll(count).toBe(1);
-    open();
-    await expect.poll(count).toBe(2);
-    open();
-    expect((await refusal(oldest)).reason).toBe('RATE_LIMITED');
+    const oldest = await open();
+    await open();
+    expect(await count()).toBe(2);
+    await open();
+    expect((await refusal(oldest.next)).reason).toBe('RATE_LIMITED');
     expect(await count()).toBe(2);
     stopped.abort();
     await expect.poll(count).toBe(0);
