@@ -63,7 +63,7 @@ test('every command of the walk does what it says', async () => {
     return terminal(script, folder);
   };
   const first = run([...walk, ...blocksOf('walk: watch')]);
-  await vi.waitFor(() => expect(first.output()).toMatch(/"twoStepEnabled":true/), { timeout: 40_000 });
+  await vi.waitFor(() => expect(first.output()).toMatch(/"keepAlive"/), { timeout: 40_000 });
   const second = run([definitions, ...blocksOf('walk: second')]);
   const codeOnFirst = await vi.waitFor(
     () => {

@@ -113,6 +113,7 @@ export async function* watchDevice(
     sessionId,
     deviceId: caller.device.deviceId,
   };
+  if (connection.signal.aborted) return;
   // Attached before it is noted: what happens in between is told.
   const feed = deps.live.attach(accountId, stream, connection.cut);
   connection.signal.addEventListener('abort', feed.close);

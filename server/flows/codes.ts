@@ -111,8 +111,8 @@ export async function sendCode(deps: Deps, challengeToken: string, channel: Chan
   const now = deps.clock.now();
   const key = { challengeToken: held.hash };
   const send = async (tx: AccountTransaction) => {
-    const challenge = await tx.challengeByToken(held.hash);
-    if (challenge === undefined) return refuse({ reason: 'CHALLENGE_UNKNOWN' });
+    const [account, challenge] = await Promise.all([tx.account, tx.challengeByToken(held.hash)]);
+    if (account === undefined || challenge === undefined) return refuse({ reason: 'CHALLENGE_UNKNOWN' });
     return sendOn(deps, tx, challenge, channel, await surroundingsIn(tx, challenge, now), now, tx.saveChallenge);
   };
   return decide(deps, held.accountId, send, key);

@@ -264,7 +264,7 @@ export interface AccountTransaction {
   /** Notes when and from where a device was used. */
   noteDeviceUse(use: Pick<Device, 'deviceId' | 'appVersion' | 'lastUseTime' | 'lastIpAddress' | 'lastPlace'>): void;
   /** Replaces the device's registration, and takes the token from whoever had it before. */
-  savePushRegistration(deviceId: string, registration: PushRegistration, now: Date): void;
+  savePushRegistration(deviceId: string, registration: PushRegistration, now: Date): Promise<void>;
   /** Forgets the registration of a device, or of every device of the account. */
   deletePushRegistrations(deviceId: string | undefined): void;
 

@@ -35,8 +35,11 @@ export interface SettingsUpdate {
 
 export async function getSettings(deps: Deps, caller: SignedInCaller): Promise<Settings> {
   const now = deps.clock.now();
-  const devices = await deps.store.appDevices(caller.session.accountId, now);
-  return settingsOf(deps, caller, caller.account, await directoryAccountOf(deps, caller), devices, now);
+  const [devices, directory] = await Promise.all([
+    deps.store.appDevices(caller.session.accountId, now),
+    directoryAccountOf(deps, caller),
+  ]);
+  return settingsOf(deps, caller, caller.account, directory, devices, now);
 }
 
 export async function updateSettings(

@@ -75,6 +75,9 @@ export async function signIn(deps: Deps, request: SignInRequest, caller: Caller)
   return { session: grantSession(deps, result.opened, result.account, '', now) };
 }
 
+/** More than the guesses that strangers have at once: whoever loses so often is one of a crowd at one address. */
+const mostLaps = 20;
+
 /** Counts the guess before the password is looked at; a trusted device has a budget of its own. */
 async function countGuess(
   deps: Deps,
@@ -88,14 +91,20 @@ async function countGuess(
     trustedDeviceOf(deps, request, now),
   ]);
   const guess = { id: deps.random.uuid(now), time: now.getTime(), network: networkOf(caller.ipAddress), deviceId };
-  // Of those who count at once one is first; the others look again, until the budget ends it.
-  for (let past = before; ; past = await deps.store.passwordGuesses(emailHash)) {
+  // Of those who count at once one is first; the others look again, until the budget ends it, or their patience.
+  let past = before;
+  for (let lap = 0; lap < mostLaps; lap++) {
     const { guesses, waitMs } = admitPasswordGuess(past, guess, deps.limits);
     if (waitMs > 0) throw new DomainError({ reason: 'RATE_LIMITED', retryAfterMs: waitMs });
-    if (await deps.store.replacePasswordGuesses(emailHash, past, guesses, now)) {
-      return { id: guess.id, emailHash, deviceId };
-    }
+    const counted = await deps.store.replacePasswordGuesses(emailHash, past, guesses, now).catch(async (error) => {
+      // It may have been counted, and nothing will be compared.
+      await deps.store.forgetPasswordGuess(emailHash, guess.id).catch(() => {});
+      throw error;
+    });
+    if (counted) return { id: guess.id, emailHash, deviceId };
+    past = await deps.store.passwordGuesses(emailHash);
   }
+  throw new DomainError({ reason: 'DEPENDENCY_UNAVAILABLE', retryAfterMs: 500 });
 }
 
 /** The id of the trusted device that presents itself for this very address, or null. */

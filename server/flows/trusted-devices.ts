@@ -88,7 +88,7 @@ export async function updateDevice(deps: Deps, update: DeviceUpdate, caller: Sig
     const renamed = { ...device, displayName: update.displayName ?? device.displayName };
     if (update.displayName !== undefined) tx.saveDevice(renamed);
     if (update.pushRegistration !== undefined) {
-      tx.savePushRegistration(device.deviceId, update.pushRegistration, now);
+      await tx.savePushRegistration(device.deviceId, update.pushRegistration, now);
     }
     return { ok: renamed };
   });

@@ -16,6 +16,9 @@ const secretNames = new Set([
   'cookie',
 ]);
 
+/** As far down as secrets have ever stood. */
+const depth = 4;
+
 export function createLog(level: string, destination?: DestinationStream): Logger {
   const options = {
     level,
@@ -23,24 +26,28 @@ export function createLog(level: string, destination?: DestinationStream): Logge
     serializers: { err: errorFields },
     timestamp: () => `,"time":"${new Date().toISOString()}"`,
     // Not by pino's `redact`: its paths with wildcards cost each line more than all else of it.
-    formatters: { level: (label: string) => ({ level: label }), log: (fields: object) => withoutSecrets(fields, 3) },
+    formatters: {
+      level: (label: string) => ({ level: label }),
+      log: (fields: object) => withoutSecrets(fields, depth) as Record<string, unknown>,
+    },
   };
   return destination === undefined ? pino(options) : pino(options, destination);
 }
 
-/** The fields with the values of secret names left out, as far down as secrets have ever stood. */
-function withoutSecrets(fields: object, depth: number): Record<string, unknown> {
+/** The same with the values of secret names left out. Errors are left to their serializer. */
+function withoutSecrets(value: unknown, levels: number): unknown {
+  if (typeof value !== 'object' || value === null || levels === 0 || isWhole(value)) return value;
+  if (Array.isArray(value)) return value.map((item) => withoutSecrets(item, levels));
   const shown: Record<string, unknown> = {};
-  for (const [name, value] of Object.entries(fields)) {
-    if (secretNames.has(name)) shown[name] = '[secret]';
-    else if (depth > 1 && isPlain(value)) shown[name] = withoutSecrets(value, depth - 1);
-    else shown[name] = value;
+  for (const [name, field] of Object.entries(value)) {
+    shown[name] = secretNames.has(name) ? '[secret]' : withoutSecrets(field, levels - 1);
   }
   return shown;
 }
 
-function isPlain(value: unknown): value is object {
-  return typeof value === 'object' && value !== null && Object.getPrototypeOf(value) === Object.prototype;
+/** Whether it is written as one value. */
+function isWhole(value: object): boolean {
+  return value instanceof Error || value instanceof Date || value instanceof Uint8Array || 'toJSON' in value;
 }
 
 /**
@@ -56,5 +63,6 @@ function errorFields(error: unknown): unknown {
     code,
     ...fields
   } = stdSerializers.err(error) as Record<string, unknown>;
-  return code === undefined ? fields : { ...fields, errorCode: code };
+  const shown = withoutSecrets({ ...fields }, depth) as Record<string, unknown>;
+  return code === undefined ? shown : { ...shown, errorCode: code };
 }

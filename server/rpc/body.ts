@@ -28,7 +28,7 @@ export function readBody(body: Readable, sink: Sink, call: RunningCall, timeoutM
   return new Promise((resolve, reject) => {
     const settle = (how: () => void) => {
       clearTimeout(timer);
-      call.onEnd = undefined;
+      forget();
       body.off('data', onData);
       body.off('end', onEnd);
       // Else it would seem to flow, with nobody to take what comes, and never be resumed.
@@ -52,9 +52,10 @@ export function readBody(body: Readable, sink: Sink, call: RunningCall, timeoutM
       () => settle(() => reject(new ConnectError('the body took too long', Code.DeadlineExceeded))),
       timeoutMs,
     );
-    call.onEnd = (reason) => settle(() => reject(reason));
+    const forget = call.onEnd((reason) => settle(() => reject(reason)));
     if (call.ended !== undefined) {
-      call.onEnd(call.ended);
+      const { ended } = call;
+      settle(() => reject(ended));
       return;
     }
     body.on('data', onData);
@@ -65,40 +66,37 @@ export function readBody(body: Readable, sink: Sink, call: RunningCall, timeoutM
 /** The whole body, at most `maxBytes` of it. It is put together as it comes: a promised length reserves nothing. */
 export function wholeBody(declared: number, maxBytes: number): Sink {
   assertSize(declared, maxBytes);
-  const pieces: Buffer[] = [];
-  let size = 0;
+  const bytes = new Bytes();
   return {
     push: (piece) => {
-      size += piece.byteLength;
-      assertSize(size, maxBytes);
-      pieces.push(piece);
+      assertSize(bytes.size + piece.byteLength, maxBytes);
+      bytes.add(piece);
     },
-    end: () => ({ data: joined(pieces), compressed: true }),
+    end: () => ({ data: bytes.taken(), compressed: true }),
   };
 }
 
 /** The one message of a body: 1 byte of flags, 4 of length, then the message. */
 export function oneEnvelope(maxBytes: number): Sink {
-  const pieces: Buffer[] = [];
-  let size = 0;
+  const bytes = new Bytes();
   let expected: number | undefined;
   return {
     push: (piece) => {
-      size += piece.byteLength;
-      pieces.push(piece);
-      if (expected === undefined && size >= headBytes) {
-        const length = joined(pieces).readUInt32BE(1);
+      // What is too long is told so, but not kept.
+      bytes.add(piece.subarray(0, headBytes + maxBytes + 1 - bytes.size));
+      if (expected === undefined && bytes.size >= headBytes) {
+        const length = bytes.taken().readUInt32BE(1);
         assertSize(length, maxBytes);
         expected = headBytes + length;
       }
-      if (expected !== undefined && size > expected) {
+      if (expected !== undefined && bytes.size > expected) {
         throw new ConnectError('protocol error: received more than one message', Code.Unimplemented);
       }
     },
     end: () => {
-      if (size === 0) throw new ConnectError('protocol error: missing message', Code.Unimplemented);
-      if (size !== expected) throw new ConnectError('protocol error: incomplete envelope', Code.InvalidArgument);
-      return opened(joined(pieces));
+      if (bytes.size === 0) throw new ConnectError('protocol error: missing message', Code.Unimplemented);
+      if (bytes.size !== expected) throw new ConnectError('protocol error: incomplete envelope', Code.InvalidArgument);
+      return opened(bytes.taken());
     },
   };
 }
@@ -106,20 +104,26 @@ export function oneEnvelope(maxBytes: number): Sink {
 /** The messages of a body, one after the other as they come. The connection is left alone when it is left. */
 export async function* envelopes(body: Readable, call: RunningCall, maxBytes: number): AsyncGenerator<Received> {
   const pieces = body.iterator({ destroyOnReturn: false });
-  let rest: Buffer = Buffer.alloc(0);
+  const { signal } = call;
+  const asked = new Promise<undefined>((resolve) => signal.addEventListener('abort', () => resolve(undefined)));
+  const bytes = new Bytes();
   for (;;) {
-    while (rest.byteLength >= headBytes) {
-      const length = rest.readUInt32BE(1);
+    while (bytes.size >= headBytes) {
+      const length = bytes.taken().readUInt32BE(1);
       assertSize(length, maxBytes);
-      if (rest.byteLength < headBytes + length) break;
-      yield opened(rest.subarray(0, headBytes + length));
-      rest = rest.subarray(headBytes + length);
+      if (bytes.size < headBytes + length) break;
+      const envelope = Buffer.from(bytes.taken().subarray(0, headBytes + length));
+      bytes.drop(envelope.byteLength);
+      yield opened(envelope);
     }
-    const next = await call.unlessEnded(pieces.next());
-    if (next.done) break;
-    rest = Buffer.concat([rest, next.value]);
+    // Asked to end, it has nothing more to say.
+    if (signal.aborted) return;
+    const next = await call.unlessEnded(Promise.race([pieces.next(), asked]));
+    if (next === undefined || next.done) break;
+    bytes.add(next.value);
   }
-  if (rest.byteLength > 0) throw new ConnectError('protocol error: incomplete envelope', Code.InvalidArgument);
+  if (bytes.size > 0 && !signal.aborted)
+    throw new ConnectError('protocol error: incomplete envelope', Code.InvalidArgument);
 }
 
 const headBytes = 5;
@@ -169,9 +173,42 @@ async function decompress(
   }
 }
 
-function joined(pieces: Buffer[]): Buffer {
-  const [only] = pieces;
-  return pieces.length === 1 && only !== undefined ? only : Buffer.concat(pieces);
+/** Bytes put together as they come, however small the pieces: it takes at most twice what they hold. */
+class Bytes {
+  #buffer: Buffer = Buffer.alloc(0);
+  /** Whether the buffer is ours to write to, and not a piece as it came. */
+  #owned = false;
+  size = 0;
+
+  add(piece: Buffer): void {
+    if (this.size === 0) {
+      // Mostly there is only one, which need not be copied.
+      this.#buffer = piece;
+      this.#owned = false;
+    } else {
+      if (this.#buffer.byteLength < this.size + piece.byteLength || !this.#owned) this.#grow(piece.byteLength);
+      piece.copy(this.#buffer, this.size);
+    }
+    this.size += piece.byteLength;
+  }
+
+  taken(): Buffer {
+    return this.#buffer.subarray(0, this.size);
+  }
+
+  /** Forgets the first bytes. */
+  drop(count: number): void {
+    this.#buffer = Buffer.from(this.#buffer.subarray(count, this.size));
+    this.#owned = true;
+    this.size -= count;
+  }
+
+  #grow(by: number): void {
+    const larger = Buffer.allocUnsafe(2 * (this.size + by));
+    this.#buffer.copy(larger, 0, 0, this.size);
+    this.#buffer = larger;
+    this.#owned = true;
+  }
 }
 
 function assertSize(size: number, maxBytes: number): void {

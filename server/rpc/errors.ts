@@ -146,6 +146,9 @@ function typeWireError(error: ConnectError): ConnectError {
       return makeError('SERVICE_UNKNOWN', message, {}, [], error);
     case Code.DeadlineExceeded:
       return makeError('DEADLINE_EXCEEDED', 'the deadline passed before the call was done', {}, [], error);
+    // What ended a stream as the server stopped.
+    case Code.Unavailable:
+      return makeError('DEPENDENCY_UNAVAILABLE', message, {}, [], error);
     case Code.Canceled:
     case Code.Aborted:
       return makeError('CANCELLED', 'the call was cancelled', {}, [], error);

@@ -5,6 +5,7 @@ import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:
 import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'node:http2';
 import type { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
+import type { TLSSocket } from 'node:tls';
 
 export type Handler = (exchange: Exchange) => void;
 
@@ -28,7 +29,7 @@ export abstract class Exchange {
   readonly authority: string | undefined;
   /** The request's bytes. */
   readonly body: Readable;
-  /** Called once, when the client goes before its answer is whole. */
+  /** Called once, when the client goes before its answer has been handed over whole. */
   onLeave: (() => void) | undefined;
   left = false;
   headersSent = false;
@@ -57,7 +58,7 @@ export abstract class Exchange {
   }
 
   get encrypted(): boolean {
-    return this.socket !== undefined && 'encrypted' in this.socket;
+    return (this.socket as Partial<TLSSocket> | undefined)?.encrypted === true;
   }
 
   /** For a stream that stays open: they are larger than all else of it. */
@@ -121,8 +122,8 @@ export abstract class Exchange {
       all[name] = value;
     });
     for (const [name, value] of this.#added) all[name] = value;
-    this.headersSent = true;
     this.writeHead(status, all, last, trailers);
+    this.headersSent = true;
   }
 
   /**
@@ -209,7 +210,11 @@ export class Http2Exchange extends Exchange {
     });
     this.#stream = stream;
     stream.once('close', () => this.closed());
-    if (headers.expect === '100-continue') stream.additionalHeaders({ ':status': 100 });
+    // Node waits for the rest of a body that nobody reads before it closes a stream that its client has reset without an
+    // error: it would never be closed.
+    stream.once('aborted', () => setImmediate(() => stream.destroy()));
+    // It may have been reset before we hear of it.
+    if (headers.expect === '100-continue' && !this.#isGone) stream.additionalHeaders({ ':status': 100 });
   }
 
   protected override get socket(): Socket | undefined {
@@ -221,7 +226,7 @@ export class Http2Exchange extends Exchange {
   }
 
   protected override writeHead(status: number, header: OutgoingHttpHeaders, last: boolean, trailers: boolean): void {
-    if (this.#stream.destroyed) return;
+    if (this.#isGone) return;
     this.#stream.respond({ ':status': status, ...header }, { endStream: last, waitForTrailers: trailers });
     if (!trailers) return;
     this.#stream.once('wantTrailers', () => this.#stream.sendTrailers(Object.fromEntries(this.#trailer ?? [])));
@@ -229,8 +234,13 @@ export class Http2Exchange extends Exchange {
 
   protected override endWith(last: Uint8Array | undefined, trailer: Headers | undefined): void {
     this.#trailer = trailer;
-    if (last === undefined) this.#stream.end();
+    // Node ends the answer to a HEAD by itself.
+    if (last === undefined || this.method === 'HEAD') this.#stream.end();
     else this.#stream.end(last);
+  }
+
+  get #isGone(): boolean {
+    return this.#stream.destroyed || this.#stream.closed;
   }
 
   override cut(): void {

@@ -57,7 +57,7 @@ export function createRequestHandler(options: RequestHandlerOptions): Handler {
   const openStreams = new Set<RunningCall>();
   options.shutdownSignal?.addEventListener('abort', () => {
     // Their implementations end; what they have said until then goes out.
-    for (const call of openStreams) call.abort(serverStops);
+    for (const call of openStreams) call.askToEnd(serverStops);
   });
 
   async function serve(exchange: Exchange): Promise<void> {
@@ -112,7 +112,7 @@ export function createRequestHandler(options: RequestHandlerOptions): Handler {
       return;
     }
     openStreams.add(call);
-    if (options.shutdownSignal?.aborted) call.abort(serverStops);
+    if (options.shutdownSignal?.aborted) call.askToEnd(serverStops);
     // Not awaited here, so that an open stream does not hold on to what was needed to find its way.
     exchange.forgetHeaders();
     return rpc.stream?.(call, wire, exchange).finally(() => openStreams.delete(call));

@@ -84,7 +84,12 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   });
   http2.on('stream', (stream, headers) => {
     stream.on('error', brokenAnswer);
-    handler(new Http2Exchange(stream, headers));
+    try {
+      handler(new Http2Exchange(stream, headers));
+    } catch (error) {
+      log.error({ err: error }, 'a request could not be taken');
+      stream.destroy();
+    }
   });
   http2.on('session', (session) => {
     sessions.add(session);

@@ -35,9 +35,10 @@ export class RunningCall {
   request: Request | undefined;
   /** Why the call ends before its answer: its deadline, its client that has gone, or the server that stops. */
   ended: ConnectError | undefined;
-  /** Told of that. */
-  onEnd: ((reason: ConnectError) => void) | undefined;
+  readonly #listeners = new Set<(reason: ConnectError) => void>();
   #controller: AbortController | undefined;
+  /** What `signal` says, once it says something. */
+  #aborted: ConnectError | undefined;
   readonly #deadline: NodeJS.Timeout | undefined;
 
   constructor({ values, timeoutMs, ...options }: CallOptions) {
@@ -67,7 +68,7 @@ export class RunningCall {
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       this.#controller = new AbortController();
-      if (this.ended !== undefined) this.#controller.abort(this.ended);
+      if (this.#aborted !== undefined) this.#controller.abort(this.#aborted);
     }
     return this.#controller.signal;
   }
@@ -91,17 +92,17 @@ export class RunningCall {
     return request;
   }
 
+  /** Ends the call: whoever waits within it is told, and it is answered with the reason. */
   end(reason: ConnectError): void {
     if (this.ended !== undefined) return;
     this.ended = reason;
-    this.#controller?.abort(reason);
-    this.onEnd?.(reason);
+    this.#abort(reason);
+    for (const listener of [...this.#listeners]) listener(reason);
   }
 
-  /** Only asks the implementation to end, and lets it say its last word. */
-  abort(reason: ConnectError): void {
-    void this.signal;
-    this.#controller?.abort(reason);
+  /** Asks the implementation to end, by the signal, and lets it say its last word. */
+  askToEnd(reason: ConnectError): void {
+    this.#abort(reason);
   }
 
   throwIfEnded(): void {
@@ -111,17 +112,38 @@ export class RunningCall {
   /** The answer is made. */
   done(): void {
     clearTimeout(this.#deadline);
-    this.onEnd = undefined;
-    this.#controller?.abort(callEnded);
+    this.#listeners.clear();
+    this.#abort(callEnded);
+  }
+
+  /** Calls `listener` when the call ends, until the returned function is called. */
+  onEnd(listener: (reason: ConnectError) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   /** `promise`, or the reason of an end that comes first. */
-  unlessEnded<T>(promise: Promise<T>): Promise<T> {
-    return new Promise((resolve, reject) => {
-      if (this.ended !== undefined) reject(this.ended);
-      this.onEnd = reject;
-      promise.then(resolve, reject);
-    });
+  async unlessEnded<T>(promise: Promise<T>): Promise<T> {
+    promise.catch(() => {});
+    this.throwIfEnded();
+    const { promise: ended, reject } = Promise.withResolvers<never>();
+    const forget = this.onEnd(reject);
+    try {
+      return await Promise.race([promise, ended]);
+    } finally {
+      forget();
+    }
+  }
+
+  /** The error of a call that ended early: platform code that the signal has stopped throws an AbortError of its own. */
+  reasonOf(thrown: unknown): unknown {
+    const isAbort = thrown instanceof Error && thrown.name === 'AbortError';
+    return isAbort && this.#aborted !== undefined ? this.#aborted : thrown;
+  }
+
+  #abort(reason: ConnectError): void {
+    this.#aborted ??= reason;
+    this.#controller?.abort(reason);
   }
 }
 

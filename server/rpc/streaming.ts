@@ -19,7 +19,7 @@ import { trailerFlag, trailerSerialize } from '@connectrpc/connect/protocol-grpc
 import { type Compression, decode, envelopes, oneEnvelope, readBody } from './body.ts';
 import type { Exchange } from './exchange.ts';
 import { contextOf, type RunningCall } from './running-call.ts';
-import { abortReason, copyHeaders, enveloped, type MethodOptions, type Next, negotiate } from './unary.ts';
+import { copyHeaders, enveloped, type MethodOptions, type Next, negotiate } from './unary.ts';
 import { headerNames, refusal, type Wire } from './wire.ts';
 
 export type StreamHandler = (call: RunningCall, wire: Wire, exchange: Exchange) => Promise<void>;
@@ -40,13 +40,16 @@ export function createStreamHandler(
     const response = (await run(call.ask({ stream: true, method, message: messages }))) as StreamResponse;
     copyHeaders(response.header, context.responseHeader);
     copyHeaders(response.trailer, context.responseTrailer);
+    // An implementation that streams begins with the first message that is asked of it.
+    call.throwIfEnded();
     const items = response.message[Symbol.asyncIterator]();
     try {
       for (;;) {
         const { done, value } = await call.unlessEnded(items.next());
         if (!exchange.headersSent) begin(wire, exchange, context.responseHeader, compression);
         if (done) return;
-        await exchange.write(await enveloped(encode(method, wire, value as Message), compression));
+        const taken = exchange.write(await enveloped(encode(method, wire, value as Message), compression));
+        if (taken !== undefined) await call.unlessEnded(taken);
       }
     } finally {
       // What it still waits for, the signal ends; nobody waits for that.
@@ -71,12 +74,11 @@ export function createStreamHandler(
       end(wire, exchange, responseTrailer);
     } catch (reason) {
       if (exchange.left) return;
-      const error = toConnectError(abortReason(reason, call), { path, header });
+      const error = toConnectError(call.reasonOf(reason), { path, header });
       if (!exchange.headersSent) {
         exchange.answer(refusal(wire, error, responseHeader, responseTrailer));
         return;
       }
-      for (const [name, value] of error.metadata) responseTrailer.append(name, value);
       end(wire, exchange, responseTrailer, error);
     } finally {
       call.done();

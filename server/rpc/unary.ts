@@ -66,7 +66,7 @@ export function createUnaryHandler(
         : new TextEncoder().encode(toJsonString(method.output, response.message));
       return await success(wire, output, compression.response, context);
     } catch (reason) {
-      const error = toConnectError(abortReason(reason, call), { path, header });
+      const error = toConnectError(call.reasonOf(reason), { path, header });
       const answer = refusal(wire, error, context.responseHeader, context.responseTrailer);
       if (wire.framed || answer.body === undefined) return answer;
       return { ...answer, body: await compressBody(answer.body, compression.response, answer.header) };
@@ -131,11 +131,6 @@ async function compressBody(body: Uint8Array, compression: Compression | null, h
   if (!compression || body.byteLength < compressMinBytes) return body;
   header.set(headerNames.connect.encoding, compression.name);
   return compression.compress(body);
-}
-
-/** Platform code that was stopped by the signal throws an AbortError of its own; the deadline or the client was why. */
-export function abortReason(reason: unknown, call: RunningCall): unknown {
-  return call.ended !== undefined && reason instanceof Error && reason.name === 'AbortError' ? call.ended : reason;
 }
 
 export function copyHeaders(from: Headers, to: Headers): void {

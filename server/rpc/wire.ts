@@ -100,7 +100,7 @@ export function refusal(wire: Wire, error: ConnectError, header = new Headers(),
     case 'connect': {
       if (wire.stream) {
         header.set('content-type', contentTypeOf(wire));
-        const end = connect.endStreamToJson(merged(error.metadata, trailer), error, undefined);
+        const end = connect.endStreamToJson(trailer, error, undefined);
         const body = encodeEnvelope(connect.endStreamFlag, new TextEncoder().encode(JSON.stringify(end)));
         return { status: 200, header, body };
       }

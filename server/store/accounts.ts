@@ -3,7 +3,7 @@
 import type { Account } from '../domain/account.ts';
 import { normaliseEmail } from '../domain/email.ts';
 import type { AccountKey, DirectoryAccount } from '../flows/ports.ts';
-import { columnsOf, columnValues, type Db, first, statement } from './statement.ts';
+import { columnsOf, columnValues, type Db, first, type Reader, statement } from './statement.ts';
 
 interface Key {
   readonly accountId: string;
@@ -15,7 +15,7 @@ const columns = columnsOf('Account');
  * The account under its lock: everything of an account is decided while holding it. Where a key is asked for, strangers
  * who only know the account's id can't hold its lock.
  */
-export function lockAccount(db: Db, accountId: string, key: AccountKey | undefined): Promise<Account | undefined> {
+export function lockAccount(db: Reader, accountId: string, key: AccountKey | undefined): Promise<Account | undefined> {
   if (key === undefined) return first(db, selectForUpdate, { accountId });
   return 'challengeToken' in key
     ? first(db, selectForUpdateByChallenge, { accountId, tokenHash: key.challengeToken })
@@ -62,7 +62,7 @@ const selectForUpdateBySession = statement((db, p: Key & { readonly familyHash: 
 
 const select = statement((db, p: Key) => db.selectFrom('Account').select(columns).where('accountId', '=', p.accountId));
 
-export function findAccount(db: Db, accountId: string): Promise<Account | undefined> {
+export function findAccount(db: Reader, accountId: string): Promise<Account | undefined> {
   return first(db, select, { accountId });
 }
 
@@ -83,7 +83,7 @@ const selectEntry = statement((db, p: Key) =>
   db.selectFrom('DirectoryAccount').select(entryColumns).where('accountId', '=', p.accountId),
 );
 
-export function directoryAccount(db: Db, accountId: string): Promise<DirectoryAccount | undefined> {
+export function directoryAccount(db: Reader, accountId: string): Promise<DirectoryAccount | undefined> {
   return first(db, selectEntry, { accountId });
 }
 
@@ -91,7 +91,7 @@ const selectEntryByEmail = statement((db, p: { readonly normalisedEmail: string 
   db.selectFrom('DirectoryAccount').select(entryColumns).where('normalisedEmail', '=', p.normalisedEmail),
 );
 
-export function directoryAccountByEmail(db: Db, email: string): Promise<DirectoryAccount | undefined> {
+export function directoryAccountByEmail(db: Reader, email: string): Promise<DirectoryAccount | undefined> {
   return first(db, selectEntryByEmail, { normalisedEmail: normaliseEmail(email) });
 }
 
@@ -105,7 +105,7 @@ const selectPassword = statement((db, p: { readonly normalisedEmail: string }) =
 
 /** The password hash behind an address, with the version of it that a later transaction can check. */
 export function passwordByEmail(
-  db: Db,
+  db: Reader,
   email: string,
 ): Promise<(DirectoryAccount & { readonly passwordHash: string; readonly passwordVersion: number }) | undefined> {
   return first(db, selectPassword, { normalisedEmail: normaliseEmail(email) });
@@ -169,6 +169,7 @@ export async function updateDirectoryAccount(
   const owner = await directoryAccountByEmail(db, email);
   if (owner !== undefined && owner.accountId !== accountId) return 'taken';
   const locale = change.locale ?? before.locale;
-  db.write(updateEntry, { accountId, email, normalisedEmail: normaliseEmail(email), locale, now });
+  // Waited for: another account may be taking the address at this moment.
+  await db.rows(updateEntry, { accountId, email, normalisedEmail: normaliseEmail(email), locale, now });
   return { before };
 }

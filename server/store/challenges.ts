@@ -4,7 +4,7 @@ import { sql } from 'kysely';
 import { appSends, type Challenge } from '../domain/challenge.ts';
 import { busChannel } from '../platform/bus.ts';
 import { lowestUuid } from './partitions.ts';
-import { columnsOf, columnValues, type Db, first, statement } from './statement.ts';
+import { columnsOf, columnValues, type Db, first, type Reader, statement } from './statement.ts';
 
 interface Key {
   readonly accountId: string;
@@ -27,7 +27,7 @@ const select = statement((db, p: Key) =>
     .where('challengeId', '=', p.challengeId),
 );
 
-export function findChallenge(db: Db, accountId: string, challengeId: string): Promise<Challenge | undefined> {
+export function findChallenge(db: Reader, accountId: string, challengeId: string): Promise<Challenge | undefined> {
   return first(db, select, { accountId, challengeId });
 }
 
@@ -35,7 +35,11 @@ const selectByToken = statement((db, p: { readonly accountId: string; readonly t
   db.selectFrom('Challenge').select(columns).where('accountId', '=', p.accountId).where('tokenHash', '=', p.tokenHash),
 );
 
-export function findChallengeByToken(db: Db, accountId: string, tokenHash: Uint8Array): Promise<Challenge | undefined> {
+export function findChallengeByToken(
+  db: Reader,
+  accountId: string,
+  tokenHash: Uint8Array,
+): Promise<Challenge | undefined> {
   return first(db, selectByToken, { accountId, tokenHash });
 }
 
@@ -51,7 +55,7 @@ const selectByRequest = statement((db, p: Since & { readonly requestId: string }
 
 /** The pending challenge that this request of the client opened since then. */
 export function findChallengeByRequest(
-  db: Db,
+  db: Reader,
   accountId: string,
   requestId: string,
   since: Date,
@@ -68,7 +72,7 @@ const selectRecent = statement((db, p: Since) =>
 );
 
 export function recentChallenges(
-  db: Db,
+  db: Reader,
   accountId: string,
   since: Date,
 ): Promise<Pick<Challenge, 'createTime' | 'network' | 'denyTime'>[]> {
@@ -127,7 +131,7 @@ const selectSince = statement((db, p: Since) =>
 );
 
 /** The challenges opened since then whose code went to the app, in whatever state, oldest first. */
-export async function challengesInApp(db: Db, accountId: string, since: Date): Promise<Challenge[]> {
+export async function challengesInApp(db: Reader, accountId: string, since: Date): Promise<Challenge[]> {
   const challenges = await db.rows(selectSince, { accountId, after: lowestUuid(since) });
   return challenges.filter((challenge) => appSends(challenge) > 0);
 }

@@ -3,7 +3,7 @@
 import type { Socket } from 'node:net';
 import pg from 'pg';
 import { DomainError } from '../domain/errors.ts';
-import { type Db, joined, type Statement } from './statement.ts';
+import { type Db, joined, type Reader, type Statement } from './statement.ts';
 
 export interface DatabaseSettings {
   readonly url: string;
@@ -57,17 +57,19 @@ export class Database {
   }
 
   /**
-   * Runs statements that only read, and wait for no lock: beside those of other calls, on one connection, each by itself.
-   * Refuses with DEPENDENCY_UNAVAILABLE where PostgreSQL is out of reach, as all of these do.
+   * Runs short statements that only read: beside those of other calls, on one connection, each by itself. A slow one makes
+   * others wait, so what may be slow is for `autocommit`. Refuses with DEPENDENCY_UNAVAILABLE where PostgreSQL is out of reach, as all of these do.
    */
-  read<T>(work: (db: Db) => Promise<T>): Promise<T> {
+  read<T>(work: (db: Reader) => Promise<T>): Promise<T> {
     return this.#bounded(() => this.#lines.use((client) => work(new Connection(client))));
   }
 
   /** Runs statements outside a transaction, each of which commits by itself. */
   autocommit<T>(work: (db: Db) => Promise<T> | T): Promise<T> {
-    return this.#bounded(() =>
+    return this.#bounded((assertInTime) =>
       this.#connected(async (connection) => {
+        // It may have waited for the connection until nobody waits for it.
+        assertInTime();
         const result = await work(connection);
         await connection.written();
         return result;
@@ -77,7 +79,8 @@ export class Database {
 
   /**
    * Runs statements in one transaction; commits when `work` returns, rolls back when it throws, or when its caller was
-   * refused meanwhile. Begin and commit travel with the statements beside them.
+   * refused before that. Begin and commit travel with the statements beside them; so a caller who is refused while the
+   * commit is on its way does not know whether it was made, as with any commit whose answer is lost.
    */
   transaction<T>(work: (db: Db) => Promise<T>): Promise<T> {
     return this.#bounded((assertInTime) =>
@@ -141,8 +144,7 @@ export class Database {
     try {
       return await work(connection);
     } finally {
-      // What failed half-way is not worth another look.
-      client.release(connection.broken);
+      client.release(connection.isBroken);
     }
   }
 }
@@ -160,7 +162,7 @@ function openPool(config: pg.PoolConfig): pg.Pool {
 const linesShare = 0.2;
 
 interface Line {
-  readonly client: Promise<pg.PoolClient>;
+  readonly client: pg.PoolClient;
   /** Calls that use it now. */
   users: number;
 }
@@ -170,6 +172,7 @@ class Lines {
   readonly #pool: pg.Pool;
   readonly #max: number;
   readonly #lines = new Set<Line>();
+  #opening: Promise<Line> | undefined;
   /** Of this turn. */
   #current: Line | undefined;
 
@@ -179,27 +182,34 @@ class Lines {
   }
 
   async use<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
-    const line = this.#line();
+    const line = this.#quietest() ?? (await this.#open());
     line.users += 1;
     try {
-      return await work(await line.client);
+      return await work(line.client);
+    } catch (error) {
+      // The next ones try another.
+      if (isUnavailable(error)) this.#close(line);
+      throw error;
     } finally {
       line.users -= 1;
     }
   }
 
   async end(): Promise<void> {
+    await this.#opening?.catch(() => {});
     const lines = [...this.#lines];
     this.#lines.clear();
-    for (const { client } of lines) await client.then((one) => one.release()).catch(() => {});
+    for (const { client } of lines) client.release();
     await this.#pool.end();
   }
 
-  #line(): Line {
+  /** Undefined where none is open. */
+  #quietest(): Line | undefined {
     if (this.#current !== undefined && this.#lines.has(this.#current)) return this.#current;
-    const [quietest] = [...this.#lines].sort((a, b) => a.users - b.users);
-    const line =
-      quietest === undefined || (quietest.users > 0 && this.#lines.size < this.#max) ? this.#open() : quietest;
+    const [line] = [...this.#lines].sort((a, b) => a.users - b.users);
+    if (line === undefined) return undefined;
+    // There is work for one more; this turn does not wait for it.
+    if (line.users > 0 && this.#lines.size < this.#max) this.#open().catch(() => {});
     this.#current = line;
     setImmediate(() => {
       if (this.#current === line) this.#current = undefined;
@@ -207,17 +217,24 @@ class Lines {
     return line;
   }
 
-  #open(): Line {
-    const line: Line = { client: this.#pool.connect(), users: 0 };
-    this.#lines.add(line);
-    line.client.then(
-      (client) =>
-        client.once('end', () => {
-          if (this.#lines.delete(line)) client.release(true);
-        }),
-      () => this.#lines.delete(line),
-    );
-    return line;
+  #open(): Promise<Line> {
+    this.#opening ??= this.#pool
+      .connect()
+      .then((client) => {
+        const line: Line = { client, users: 0 };
+        this.#lines.add(line);
+        client.once('end', () => this.#close(line));
+        return line;
+      })
+      .finally(() => {
+        this.#opening = undefined;
+      });
+    return this.#opening;
+  }
+
+  /** Takes no more calls; what is on its way there is answered or fails by itself. */
+  #close(line: Line): void {
+    if (this.#lines.delete(line)) line.client.release(true);
   }
 }
 
@@ -226,8 +243,9 @@ class Connection implements Db {
   readonly #client: pg.PoolClient;
   #queued: [Statement<never, unknown>, unknown][] = [];
   #sent: Promise<unknown>[] = [];
-  /** Whether nobody may get it after this. */
-  broken = false;
+  /** Of whatever was sent first and failed: after it, PostgreSQL only says that the transaction is over. */
+  #failure: { readonly reason: unknown } | undefined;
+  #rollbackFailed = false;
 
   constructor(client: pg.PoolClient) {
     this.#client = client;
@@ -264,18 +282,19 @@ class Connection implements Db {
     if ((await committed).command !== 'COMMIT') throw new Error('PostgreSQL rolled back instead of committing');
   }
 
-  /** Returns why: after a write that failed, PostgreSQL only says of the next statement that the transaction is over. */
+  /** Returns why, which is what PostgreSQL refused first, or `error` where it refused nothing. */
   async rollback(error: unknown): Promise<unknown> {
     this.#queued = [];
-    const rolledBack = this.#client.query('rollback').catch(() => {
-      this.broken = true;
+    await this.#client.query('rollback').catch(() => {
+      this.#rollbackFailed = true;
     });
-    const why = await this.written().then(
-      () => error,
-      (first) => first,
-    );
-    await rolledBack;
-    return why;
+    await Promise.allSettled(this.#sent);
+    return this.#failure === undefined ? error : this.#failure.reason;
+  }
+
+  /** Whether nobody may get it after this: within a transaction, cut, or unsure of what it has prepared. */
+  get isBroken(): boolean {
+    return this.#rollbackFailed || this.#stream.destroyed || isUnprepared(this.#failure?.reason);
   }
 
   #sendQueued(): void {
@@ -287,21 +306,27 @@ class Connection implements Db {
 
   async #send<V, R>(statement: Statement<V, R>, values: V): Promise<R[]> {
     this.#gather();
-    const { rows, fields } = await this.#client.query({
-      name: statement.name,
-      text: statement.text,
-      values: statement.bind(values),
-      rowMode: 'array',
-    });
-    return rows.map((columns) => statement.toRow(columns, fields));
+    const { name, text } = statement;
+    try {
+      const query = { name, text, values: statement.bind(values), rowMode: 'array' } as const;
+      const { rows, fields } = await this.#client.query(query);
+      return rows.map((columns) => statement.toRow(columns, fields));
+    } catch (reason) {
+      this.#failure ??= { reason };
+      throw reason;
+    }
   }
 
   /** What is sent within a turn of the event loop leaves in one piece: each write wakes PostgreSQL, and costs as much as a call. */
   #gather(): void {
-    const { stream } = (this.#client as unknown as { readonly connection: { readonly stream: Socket } }).connection;
+    const stream = this.#stream;
     if (stream.writableCorked > 0) return;
     stream.cork();
     setImmediate(() => stream.uncork());
+  }
+
+  get #stream(): Socket {
+    return (this.#client as unknown as { readonly connection: { readonly stream: Socket } }).connection.stream;
   }
 
   /** Whoever waits for it learns if it fails. */
@@ -317,7 +342,8 @@ function unavailable(cause: unknown): DomainError {
 
 // Connection exceptions, insufficient resources, operator intervention, a statement that took too long; lock and deadlock
 // are worth another try as well.
-const unavailableStates = /^(08|53|57P|57014|40001|40P01|55P03|25P03)/;
+// So is what a connection has not prepared after all: because another call's first use of it failed, or a table changed.
+const unavailableStates = /^(08|53|57P|57014|40001|40P01|55P03|25P03|26000|42P05|0A000)/;
 const networkErrors = /^(ECONN|EPIPE|ETIMEDOUT|ENOTFOUND|EAI_AGAIN|ENOENT|EHOSTUNREACH|ENETUNREACH)/;
 
 /** Whether an error means that PostgreSQL is out of reach, rather than that the statement is wrong. */
@@ -335,6 +361,11 @@ export function isUnavailable(error: unknown): boolean {
     }
   }
   return false;
+}
+
+/** Whether a connection does not have, or no longer has, the prepared statement that it should have. */
+function isUnprepared(error: unknown): boolean {
+  return error instanceof Error && 'code' in error && /^(26000|42P05|0A000)/.test(String(error.code));
 }
 
 /** Whether PostgreSQL is there and says that the user, the password or the database is wrong. */

@@ -6,7 +6,7 @@ import type { Channel, Deliveries, Delivery as DeliveryState } from '../domain/c
 import type { Delivery } from '../flows/ports.ts';
 import { findChallenge } from './challenges.ts';
 import type { Database } from './database.ts';
-import { columnsOf, columnValues, type Db, first, statement } from './statement.ts';
+import { columnsOf, columnValues, type Db, first, type Reader, statement } from './statement.ts';
 
 interface ChallengeKey {
   readonly accountId: string;
@@ -28,7 +28,7 @@ const selectStates = statement((db, p: ChallengeKey) =>
 );
 
 /** How far the newest send of each channel has come. */
-export async function deliveriesOf(db: Db, accountId: string, challengeId: string): Promise<Deliveries> {
+export async function deliveriesOf(db: Reader, accountId: string, challengeId: string): Promise<Deliveries> {
   const newest: Partial<Record<Channel, DeliveryState>> = {};
   for (const row of await db.rows(selectStates, { accountId, challengeId })) newest[row.channel] = row.state;
   return newest;
@@ -118,7 +118,7 @@ const longestAnswer = 500;
 export function createDeliveryLog(database: Database): DeliveryLog {
   return {
     find: (accountId, deliveryId) =>
-      database.read(async (db) => {
+      database.autocommit(async (db) => {
         const delivery = await first(db, select, { accountId, deliveryId });
         if (delivery === undefined) return undefined;
         const { challengeId } = delivery;

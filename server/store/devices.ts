@@ -2,7 +2,7 @@
 
 import { createHash } from 'node:crypto';
 import type { Device, PushRegistration } from '../domain/device.ts';
-import { columnsOf, columnValues, type Db, first, statement } from './statement.ts';
+import { columnsOf, columnValues, type Db, first, type Reader, statement } from './statement.ts';
 
 interface Key {
   readonly accountId: string;
@@ -15,7 +15,7 @@ const select = statement((db, p: Key) =>
   db.selectFrom('Device').select(columns).where('accountId', '=', p.accountId).where('deviceId', '=', p.deviceId),
 );
 
-export function findDevice(db: Db, accountId: string, deviceId: string): Promise<Device | undefined> {
+export function findDevice(db: Reader, accountId: string, deviceId: string): Promise<Device | undefined> {
   return first(db, select, { accountId, deviceId });
 }
 
@@ -23,7 +23,7 @@ const selectByToken = statement((db, p: { readonly accountId: string; readonly t
   db.selectFrom('Device').select(columns).where('accountId', '=', p.accountId).where('tokenHash', '=', p.tokenHash),
 );
 
-export function findDeviceByToken(db: Db, accountId: string, tokenHash: Uint8Array): Promise<Device | undefined> {
+export function findDeviceByToken(db: Reader, accountId: string, tokenHash: Uint8Array): Promise<Device | undefined> {
   return first(db, selectByToken, { accountId, tokenHash });
 }
 
@@ -37,7 +37,7 @@ const selectWithTrust = statement((db, p: { readonly accountId: string }) =>
 );
 
 /** Devices that were given trust which nobody has ended. */
-export function devicesWithTrust(db: Db, accountId: string): Promise<Device[]> {
+export function devicesWithTrust(db: Reader, accountId: string): Promise<Device[]> {
   return db.rows(selectWithTrust, { accountId });
 }
 
@@ -89,18 +89,28 @@ const insertRegistration = statement((db, p: Key & { readonly [column: string]: 
 );
 
 /** Replaces the device's registration; the token leaves whichever device, of whichever account, had it before. */
-export function savePushRegistration(
+export async function savePushRegistration(
   db: Db,
   accountId: string,
   deviceId: string,
   registration: PushRegistration,
   now: Date,
-): void {
+): Promise<void> {
   const { service, token } = registration;
   const tokenHash = createHash('sha256').update(`${service}:${token}`).digest();
   const { topic = null, environment = null } = registration.service === 'APNS' ? registration : {};
+  // Waited for: another account may be giving or taking the token at this moment.
   db.write(deleteReplaced, { accountId, deviceId, tokenHash });
-  db.write(insertRegistration, { accountId, deviceId, service, token, tokenHash, topic, environment, updateTime: now });
+  await db.rows(insertRegistration, {
+    accountId,
+    deviceId,
+    service,
+    token,
+    tokenHash,
+    topic,
+    environment,
+    updateTime: now,
+  });
 }
 
 const deleteOfDevice = statement((db, p: Key) =>

@@ -3,7 +3,7 @@
 import { sql } from 'kysely';
 import type { LoginEvent } from '../domain/login-event.ts';
 import { lowestUuid } from './partitions.ts';
-import { columnsOf, columnValues, type Db, statement } from './statement.ts';
+import { columnsOf, columnValues, type Db, type Reader, statement } from './statement.ts';
 
 const highestUuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
@@ -48,7 +48,7 @@ const selectPage = statement(
 );
 
 export function listEvents(
-  db: Db,
+  db: Reader,
   accountId: string,
   before: string | null,
   notBefore: Date,

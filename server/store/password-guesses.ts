@@ -3,7 +3,7 @@
 
 import { sql } from 'kysely';
 import type { PasswordGuess } from '../domain/limits.ts';
-import { type Db, first, statement } from './statement.ts';
+import { type Db, first, type Reader, statement } from './statement.ts';
 
 interface Row {
   readonly emailHash: Uint8Array;
@@ -15,7 +15,7 @@ const select = statement((db, p: Pick<Row, 'emailHash'>) =>
   db.selectFrom('PasswordGuesses').select('guesses').where('emailHash', '=', p.emailHash),
 );
 
-export async function passwordGuesses(db: Db, emailHash: Uint8Array): Promise<readonly PasswordGuess[]> {
+export async function passwordGuesses(db: Reader, emailHash: Uint8Array): Promise<readonly PasswordGuess[]> {
   return (await first(db, select, { emailHash }))?.guesses ?? [];
 }
 
@@ -34,7 +34,7 @@ const replace = statement<Row & { readonly before: string }, unknown>(
  * does not wait for the disk: a crash of PostgreSQL, which no guesser can cause, forgets the guesses of its last second.
  */
 export async function replacePasswordGuesses(
-  db: Db,
+  db: Reader,
   emailHash: Uint8Array,
   before: readonly PasswordGuess[],
   guesses: readonly PasswordGuess[],

@@ -4,7 +4,7 @@ import { sql } from 'kysely';
 import type { Session, SessionEndCause } from '../domain/session.ts';
 import type { IntrospectedSession, SessionFilter, SessionRecord } from '../flows/ports.ts';
 import { busChannel } from '../platform/bus.ts';
-import { columnsOf, columnValues, type Db, first, nested, statement } from './statement.ts';
+import { columnsOf, columnValues, type Db, first, nested, type Reader, statement } from './statement.ts';
 
 interface Key {
   readonly accountId: string;
@@ -23,7 +23,7 @@ const selectSessionForUpdate = statement((db, p: Key) =>
 );
 
 /** A session, locked against a call that marks it as used. */
-export function lockSession(db: Db, accountId: string, sessionId: string): Promise<Session | undefined> {
+export function lockSession(db: Reader, accountId: string, sessionId: string): Promise<Session | undefined> {
   return first(db, selectSessionForUpdate, { accountId, sessionId });
 }
 
@@ -36,7 +36,11 @@ const selectByFamilyForUpdate = statement((db, p: { readonly accountId: string; 
     .forNoKeyUpdate(),
 );
 
-export function lockSessionByFamily(db: Db, accountId: string, familyHash: Uint8Array): Promise<Session | undefined> {
+export function lockSessionByFamily(
+  db: Reader,
+  accountId: string,
+  familyHash: Uint8Array,
+): Promise<Session | undefined> {
   return first(db, selectByFamilyForUpdate, { accountId, familyHash });
 }
 
@@ -48,7 +52,7 @@ const selectSome = statement((db, p: { readonly accountId: string; readonly sess
     .where('sessionId', '=', sql<string>`any(${p.sessionIds}::uuid[])`),
 );
 
-export function sessionsOf(db: Db, accountId: string, sessionIds: readonly string[]): Promise<Session[]> {
+export function sessionsOf(db: Reader, accountId: string, sessionIds: readonly string[]): Promise<Session[]> {
   return db.rows(selectSome, { accountId, sessionIds });
 }
 
@@ -65,7 +69,11 @@ const selectRecord = statement<Key, SessionRecord>((db, p) =>
     .$castTo<SessionRecord>(),
 );
 
-export function findSessionRecord(db: Db, accountId: string, sessionId: string): Promise<SessionRecord | undefined> {
+export function findSessionRecord(
+  db: Reader,
+  accountId: string,
+  sessionId: string,
+): Promise<SessionRecord | undefined> {
   return first(db, selectRecord, { accountId, sessionId });
 }
 
@@ -92,7 +100,7 @@ const selectIntrospected = statement<Key, IntrospectedSession>((db, p) =>
 );
 
 export function findIntrospected(
-  db: Db,
+  db: Reader,
   accountId: string,
   sessionId: string,
 ): Promise<IntrospectedSession | undefined> {
@@ -112,7 +120,7 @@ const setUsed = statement((db, p: Key & { readonly generation: number; readonly 
 
 /** Notes the first use of a session's tokens, unless this generation of them has become void or the session has ended. */
 export async function markSessionUsed(
-  db: Db,
+  db: Reader,
   accountId: string,
   sessionId: string,
   generation: number,
@@ -155,7 +163,7 @@ const countLive = statement<Fitting, { readonly count: number }>(
   (_, p) => sql`select count(*)::int as count from session where ${liveAndFitting(p)}`,
 );
 
-export async function countLiveSessions(db: Db, accountId: string, filter: SessionFilter): Promise<number> {
+export async function countLiveSessions(db: Reader, accountId: string, filter: SessionFilter): Promise<number> {
   const { deviceId = null, sessionId = null } = filter;
   return (await first(db, countLive, { accountId, deviceId, sessionId }))?.count ?? 0;
 }

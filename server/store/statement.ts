@@ -6,10 +6,14 @@ import type { Compilable, CompiledQuery, RawBuilder } from 'kysely';
 import type { FieldDef } from 'pg';
 import { entities } from './entities.ts';
 
-/** What statements run on: within a transaction or outside of one. All that is sent is answered in the order of sending. */
-export interface Db {
+/** What statements that only read run on. All that is sent is answered in the order of sending. */
+export interface Reader {
   /** Sends the statement at once, without waiting for those before it, and returns its rows. */
   rows<V, R>(statement: Statement<V, R>, values: V): Promise<R[]>;
+}
+
+/** What statements run on, within a transaction or outside of one. */
+export interface Db extends Reader {
   /**
    * A statement whose rows nobody needs. It is sent before whatever is sent next, joined with the writes beside it;
    * whoever owns the transaction waits for it, and fails if it does.
@@ -33,7 +37,7 @@ export interface Statement<V, R> {
 }
 
 /** The first row of a statement. */
-export async function first<V, R>(db: Db, statement: Statement<V, R>, values: V): Promise<R | undefined> {
+export async function first<V, R>(db: Reader, statement: Statement<V, R>, values: V): Promise<R | undefined> {
   const [row] = await db.rows(statement, values);
   return row;
 }
@@ -88,9 +92,12 @@ function asOne(run: [Statement<never, unknown>, unknown][]): [Statement<never, u
   const [only] = run;
   if (run.length === 1 && only !== undefined) return only;
   const name = run.map(([statement]) => statement.name).join('_');
-  const known = joinedStatements.get(name) ?? join(name, run);
-  joinedStatements.set(name, known);
-  return [known as Statement<never, unknown>, run.map(([, values]) => values)];
+  let statement = joinedStatements.get(name);
+  if (statement === undefined) {
+    statement = join(name, run);
+    joinedStatements.set(name, statement);
+  }
+  return [statement as Statement<never, unknown>, run.map(([, values]) => values)];
 }
 
 function join(
@@ -100,9 +107,9 @@ function join(
   const statements = run.map(([statement]) => statement as Statement<unknown, unknown>);
   let bound = 0;
   const texts = run.map(([statement, values]) => {
-    const first = bound;
+    const offset = bound;
     bound += (statement as Statement<unknown, unknown>).bind(values).length;
-    return statement.text.replace(/\$(\d+)/g, (_, number) => `$${first + Number(number)}`);
+    return statement.text.replace(/\$(\d+)/g, (_, number) => `$${offset + Number(number)}`);
   });
   const last = texts.pop();
   return {
@@ -134,11 +141,14 @@ interface Place {
 }
 
 function placeOf(column: string): Place {
-  const [first = '', second] = column.split('.');
-  const name = propertyOfColumn.get(second ?? first) ?? second ?? first;
-  return { group: second === undefined ? undefined : first, name };
+  const [table, nested] = column.split('.');
+  const own = nested ?? column;
+  return { group: nested === undefined ? undefined : table, name: propertyOfColumn.get(own) ?? own };
 }
 
+const parameters = new Proxy({}, { get: (_, property) => new Parameter(String(property)) });
+
+/** Numbers them, so that a connection knows each by a name of its own. */
 let statements = 0;
 
 /**
@@ -153,8 +163,7 @@ export function statement<V extends object, R = unknown>(
   let compiled: CompiledQuery<R> | undefined;
   // At its first run, so that a start compiles none.
   const compile = () => {
-    const values = new Proxy({}, { get: (_, property) => new Parameter(String(property)) }) as V;
-    compiled ??= build(kysely, values).compile(kysely);
+    compiled ??= build(kysely, parameters as V).compile(kysely);
     return compiled;
   };
   let places: readonly Place[] | undefined;

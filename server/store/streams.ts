@@ -12,7 +12,7 @@ import { deliveriesOf } from './deliveries.ts';
 import { devicesWithTrust } from './devices.ts';
 import { lowestUuid } from './partitions.ts';
 import { sessionsOf } from './sessions.ts';
-import { type Db, statement } from './statement.ts';
+import { type Db, type Reader, statement } from './statement.ts';
 
 const selectOnLiving = statement((db, p: { readonly accountId: string }) =>
   db
@@ -75,7 +75,7 @@ const selectAppDevices = statement<
 );
 
 /** The trusted, signed-in devices of an account, and whether each has a stream open on a living replica. */
-export function appDevices(db: Db, accountId: string, limits: Limits, now: Date): Promise<readonly AppDevice[]> {
+export function appDevices(db: Reader, accountId: string, limits: Limits, now: Date): Promise<readonly AppDevice[]> {
   const ago = (ms: number) => new Date(now.getTime() - ms);
   return db.rows(selectAppDevices, {
     accountId,
@@ -126,7 +126,7 @@ const removeReplica = statement((db, p: { readonly replicaId: string }) =>
 export function createLiveStore(database: Database, limits: Limits): LiveStore {
   return {
     snapshot: (accountId, streams, now) =>
-      database.read(async (db) => {
+      database.autocommit(async (db) => {
         const [challenges, sessions, trusted, open, devices] = await Promise.all([
           challengesInApp(db, accountId, new Date(now.getTime() - 2 * limits.challengeLifetimeMs)),
           sessionsOf(
@@ -156,7 +156,7 @@ export function createLiveStore(database: Database, limits: Limits): LiveStore {
         };
       }),
     accountsToTell: (streams, now) =>
-      database.read(async (db) => {
+      database.autocommit(async (db) => {
         const rows = await db.rows(selectToTell, {
           accountIds: streams.map(({ accountId }) => accountId),
           sessionIds: streams.map(({ sessionId }) => sessionId),

@@ -135,7 +135,7 @@ test('SignOut', async () => {
 
 test('GetSettings', async () => {
   const cost = await costOf(signedIn, ({ client }) => client.twoStepAuth.getSettings({}));
-  expect(cost).toEqual([3, 3]);
+  expect(cost).toEqual([3, 2]);
 });
 
 test('IntrospectSession', async () => {
