@@ -41,6 +41,8 @@ export async function startDevelopment(config: Config, log: Logger): Promise<Dev
       ? startMailbox({ webAddress: config.mailboxAddress, smtpAddress: config.mailboxSmtpAddress, log })
       : undefined,
   ]);
+  // Mails wait for it; who starts the server need not.
+  mailbox?.ready.catch((error) => log.error({ err: error }, 'there is no mailbox'));
   const serviceToken = config.developmentServiceToken ?? made.serviceToken;
   return {
     config: {

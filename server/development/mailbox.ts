@@ -26,6 +26,8 @@ export interface Mailbox {
   /** Of the page, without a slash at the end; the mails as JSON are at `${webUrl}/api/email`. */
   webUrl: string;
   smtpUrl: string;
+  /** Resolves when it takes mails. maildev takes a second to load, which nothing else has to wait for. */
+  ready: Promise<void>;
   /** Its mails go with it. May be called again. */
   stop(): Promise<void>;
 }
@@ -34,17 +36,17 @@ export interface Mailbox {
 const MAX_EMAILS = 500;
 const MAX_MESSAGE_BYTES = 1_000_000;
 
-/** @throws Error when an address can't be had; the message names it and its setting. */
+/** @throws Error when an address can't be had; the message names it and its setting. `ready` rejects where maildev fails. */
 export async function startMailbox({ webAddress, smtpAddress, log }: MailboxOptions): Promise<Mailbox> {
   // Tried first: maildev's own error does not tell which of the two it was.
-  await claim(webAddress, 'COUNTERSIGN_MAILBOX_ADDRESS');
-  await claim(smtpAddress, 'COUNTERSIGN_MAILBOX_SMTP_ADDRESS');
+  const web = await claim(webAddress, 'COUNTERSIGN_MAILBOX_ADDRESS');
+  const smtp = await claim(smtpAddress, 'COUNTERSIGN_MAILBOX_SMTP_ADDRESS');
   // maildev writes each mail to a file, and by default all of them on a machine share one folder.
   const mailDirectory = await mkdtemp(join(tmpdir(), 'countersign-mailbox-'));
   const workerData: PartialMailDevConfig = {
-    web: webAddress.port,
+    web,
     webIp: webAddress.host,
-    smtp: smtpAddress.port,
+    smtp,
     ip: smtpAddress.host,
     mailDirectory,
     maxEmails: MAX_EMAILS,
@@ -64,25 +66,27 @@ export async function startMailbox({ webAddress, smtpAddress, log }: MailboxOpti
     return stopped;
   };
 
-  try {
-    const [ports] = (await once(worker, 'message')) as [{ smtpPort: number; webPort: number }];
-    worker.on('error', (error) => log.error({ err: error }, 'the development mailbox has failed'));
-    return {
-      webUrl: `http://${hostAndPort(webAddress.host, ports.webPort)}`,
-      smtpUrl: `smtp://${hostAndPort(smtpAddress.host, ports.smtpPort)}`,
-      stop,
-    };
-  } catch (error) {
-    await stop();
-    throw new Error(
-      'The development mailbox (maildev) did not start. ' +
-        'Run `npm ci` with development dependencies, or set SMTP_URL to a mail server.',
-      { cause: error },
-    );
-  }
+  const ready = once(worker, 'message').then(
+    () => void worker.on('error', (error) => log.error({ err: error }, 'the development mailbox has failed')),
+    async (cause) => {
+      await stop();
+      throw new Error(
+        'The development mailbox (maildev) did not start. ' +
+          'Run `npm ci` with development dependencies, or set SMTP_URL to a mail server.',
+        { cause },
+      );
+    },
+  );
+  return {
+    webUrl: `http://${hostAndPort(webAddress.host, web)}`,
+    smtpUrl: `smtp://${hostAndPort(smtpAddress.host, smtp)}`,
+    ready,
+    stop,
+  };
 }
 
-async function claim({ host, port }: MailboxAddress, setting: string): Promise<void> {
+/** Returns the port, which any free one stands for where it is 0. */
+async function claim({ host, port }: MailboxAddress, setting: string): Promise<number> {
   const server = createServer();
   try {
     await new Promise<void>((resolve, reject) => {
@@ -96,7 +100,9 @@ async function claim({ host, port }: MailboxAddress, setting: string): Promise<v
       { cause: error },
     );
   }
+  const address = server.address();
   await new Promise((resolve) => server.close(resolve));
+  return typeof address === 'object' && address !== null ? address.port : port;
 }
 
 function hostAndPort(host: string, port: number): string {

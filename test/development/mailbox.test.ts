@@ -13,6 +13,7 @@ const mailboxes: Mailbox[] = [];
 async function start(addresses: { webAddress?: typeof anyPort; smtpAddress?: typeof anyPort } = {}): Promise<Mailbox> {
   const mailbox = await startMailbox({ webAddress: anyPort, smtpAddress: anyPort, ...addresses, log });
   mailboxes.push(mailbox);
+  await mailbox.ready;
   return mailbox;
 }
 
