@@ -1,8 +1,6 @@
 // The rows of challenges.
 
-import { sql } from 'kysely';
 import { appSends, type Challenge } from '../domain/challenge.ts';
-import { busChannel } from '../platform/bus.ts';
 import { lowestUuid } from './partitions.ts';
 import { columnsOf, columnValues, type Db, first, type Reader, statement } from './statement.ts';
 
@@ -105,18 +103,17 @@ export function saveChallenge(db: Db, challenge: Challenge): void {
   db.write(update, challenge);
 }
 
-const close = statement<{ readonly accountId: string; readonly now: Date }, unknown>(
-  (_, p) => sql`
-    with closed as (
-      update challenge set state = 'CLOSED', settle_time = ${p.now}
-      -- What has expired stays expired.
-      where account_id = ${p.accountId} and state = 'PENDING' and expire_time > ${p.now}
-      returning 1
-    )
-    select pg_notify(${sql.lit(busChannel)}, ${p.accountId}) from closed`,
+const close = statement((db, p: { readonly accountId: string; readonly now: Date }) =>
+  db
+    .updateTable('Challenge')
+    .set({ state: 'CLOSED', settleTime: p.now })
+    .where('accountId', '=', p.accountId)
+    .where('state', '=', 'PENDING')
+    // What has expired stays expired.
+    .where('expireTime', '>', p.now),
 );
 
-/** Closes what is pending, and tells the streams that show it. */
+/** Closes what is pending. */
 export function closeChallenges(db: Db, accountId: string, now: Date): void {
   db.write(close, { accountId, now });
 }

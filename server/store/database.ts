@@ -243,6 +243,7 @@ class Connection implements Db {
   readonly #client: pg.PoolClient;
   #queued: [Statement<never, unknown>, unknown][] = [];
   #sent: Promise<unknown>[] = [];
+  readonly #behind: (() => void)[] = [];
   /** Of whatever was sent first and failed: after it, PostgreSQL only says that the transaction is over. */
   #failure: { readonly reason: unknown } | undefined;
   #rollbackFailed = false;
@@ -258,6 +259,10 @@ class Connection implements Db {
 
   write<V, R>(statement: Statement<V, R>, values: V): void {
     this.#queued.push([statement as Statement<never, unknown>, values]);
+  }
+
+  afterCommit<V, R>(statement: Statement<V, R>, values: V): void {
+    this.#behind.push(() => void this.#send(statement, values).catch(() => {}));
   }
 
   /** Resolves when all writes have been made. */
@@ -277,6 +282,7 @@ class Connection implements Db {
     this.#sendQueued();
     this.#gather();
     const committed = this.#client.query('commit');
+    for (const send of this.#behind) send();
     await Promise.all([this.written(), committed]);
     // PostgreSQL does not call it an error.
     if ((await committed).command !== 'COMMIT') throw new Error('PostgreSQL rolled back instead of committing');

@@ -3,7 +3,6 @@
 import { sql } from 'kysely';
 import type { Session, SessionEndCause } from '../domain/session.ts';
 import type { IntrospectedSession, SessionFilter, SessionRecord } from '../flows/ports.ts';
-import { busChannel } from '../platform/bus.ts';
 import { columnsOf, columnValues, type Db, first, nested, type Reader, statement } from './statement.ts';
 
 interface Key {
@@ -174,18 +173,13 @@ const end = statement<Fitting & { readonly cause: SessionEndCause; readonly now:
       update session set end_time = ${p.now}, end_cause = ${p.cause}
       where ${liveAndFitting(p)}
       returning session_id
-    ), closed as (
-      update challenge set state = 'CLOSED', settle_time = ${p.now}
-      where account_id = ${p.accountId} and state = 'PENDING' and expire_time > ${p.now}
-        and session_id in (select session_id from ended)
     )
-    select pg_notify(${sql.lit(busChannel)}, ${p.accountId}) from ended`,
+    update challenge set state = 'CLOSED', settle_time = ${p.now}
+    where account_id = ${p.accountId} and state = 'PENDING' and expire_time > ${p.now}
+      and session_id in (select session_id from ended)`,
 );
 
-/**
- * Ends the live sessions that fit, closes what they have asked for and not yet got, since its grants serve only them, and
- * tells their streams.
- */
+/** Ends the live sessions that fit, and closes what they have asked for and not yet got, since its grants serve only them. */
 export function endSessions(db: Db, accountId: string, filter: SessionFilter, cause: SessionEndCause, now: Date): void {
   const { deviceId = null, sessionId = null } = filter;
   db.write(end, { accountId, deviceId, sessionId, cause, now });
@@ -193,17 +187,13 @@ export function endSessions(db: Db, accountId: string, filter: SessionFilter, ca
 
 const endSurplus = statement<{ readonly accountId: string; readonly most: number; readonly now: Date }, unknown>(
   (_, p) => sql`
-    with ended as (
-      update session set end_time = ${p.now}, end_cause = 'REPLACED'
-      where account_id = ${p.accountId} and session_id in (
-        select s.session_id from session s
-        join device d on d.account_id = s.account_id and d.device_id = s.device_id
-        where s.account_id = ${p.accountId} and s.end_time is null and d.trust_time is null
-        order by s.session_id desc offset ${p.most}
-      )
-      returning 1
-    )
-    select pg_notify(${sql.lit(busChannel)}, ${p.accountId}) from ended`,
+    update session set end_time = ${p.now}, end_cause = 'REPLACED'
+    where account_id = ${p.accountId} and session_id in (
+      select s.session_id from session s
+      join device d on d.account_id = s.account_id and d.device_id = s.device_id
+      where s.account_id = ${p.accountId} and s.end_time is null and d.trust_time is null
+      order by s.session_id desc offset ${p.most}
+    )`,
 );
 
 /** Ends the oldest live sessions of devices that were never trusted, so that `most` are left. */

@@ -19,6 +19,11 @@ export interface Db extends Reader {
    * whoever owns the transaction waits for it, and fails if it does.
    */
   write<V, R>(statement: Statement<V, R>, values: V): void;
+  /**
+   * A statement that is run right behind the commit: it leaves with it in one piece, so it is run whatever becomes of this
+   * process, and nobody waits for it.
+   */
+  afterCommit<V, R>(statement: Statement<V, R>, values: V): void;
 }
 
 export interface Statement<V, R> {

@@ -71,7 +71,7 @@ export function createStore(database: Database, settings: StoreSettings): Store 
   };
 }
 
-/** Runs `work` under the account's lock, and tells the bus, with the commit, if an open stream has to hear of it. */
+/** Runs `work` under the account's lock, and tells the bus, right behind the commit, if an open stream has to hear of it. */
 async function inAccount<T>(
   db: Db,
   accountId: string,
@@ -103,7 +103,10 @@ async function inAccount<T>(
       tell(challenge.state !== 'PENDING' && appSends(challenge) > 0);
       challenges.saveChallenge(db, challenge);
     },
-    closeChallenges: (now) => challenges.closeChallenges(db, accountId, now),
+    closeChallenges: (now) => {
+      tell(true);
+      challenges.closeChallenges(db, accountId, now);
+    },
     deliveriesOf: (challengeId) => deliveries.deliveriesOf(db, accountId, challengeId),
     markShown: (challengeId, now) => deliveries.markShown(db, accountId, challengeId, now),
 
@@ -112,8 +115,14 @@ async function inAccount<T>(
     insertSession: (session) => sessions.insertSession(db, session),
     saveSession: (session) => sessions.saveSession(db, session),
     countLiveSessions: (filter) => sessions.countLiveSessions(db, accountId, filter),
-    endSessions: (filter, cause, now) => sessions.endSessions(db, accountId, filter, cause, now),
-    endSurplusSessions: (most, now) => sessions.endSurplusSessions(db, accountId, most, now),
+    endSessions: (filter, cause, now) => {
+      tell(true);
+      sessions.endSessions(db, accountId, filter, cause, now);
+    },
+    endSurplusSessions: (most, now) => {
+      tell(true);
+      sessions.endSurplusSessions(db, accountId, most, now);
+    },
 
     device: (deviceId) => devices.findDevice(db, accountId, deviceId),
     deviceByToken: (tokenHash) => devices.findDeviceByToken(db, accountId, tokenHash),
@@ -141,13 +150,15 @@ async function inAccount<T>(
     setPasswordHash: (passwordHash, now) => accounts.setPasswordHash(db, accountId, passwordHash, now),
     updateDirectoryAccount: (change, now) => accounts.updateDirectoryAccount(db, accountId, change, now),
   });
-  if (heard) db.write(notify, { accountId });
+  // Not within the transaction: PostgreSQL lets only one that notifies commit at a time, its wait for the disk included.
+  if (heard) db.afterCommit(notify, { accountId });
   return result;
 }
 
 const notify = statement<{ readonly accountId: string }, unknown>(
-  (_, p) => sql`select pg_notify(${sql.lit(busChannel)}, ${p.accountId})`,
-  'select',
+  (_, p) => sql`
+    with unsynchronised as (select set_config('synchronous_commit', 'off', true))
+    select pg_notify(${sql.lit(busChannel)}, ${p.accountId}) from unsynchronised`,
 );
 
 /** The entries of the embedded directory. */

@@ -84,7 +84,7 @@ test('SignIn on a trusted device', async () => {
   const cost = await costOf(signedIn, ({ account: { email, password }, session: { deviceToken } }) =>
     server.appClient().twoStepAuth.signIn({ email, password, deviceToken, device: iphone }),
   );
-  expect(cost).toEqual([11, 5]);
+  expect(cost).toEqual([12, 5]);
 });
 
 test('VerifyCode', async () => {
@@ -130,7 +130,7 @@ test('RefreshSession', async () => {
 
 test('SignOut', async () => {
   const cost = await costOf(signedIn, ({ client }) => client.twoStepAuth.signOut({}));
-  expect(cost).toEqual([8, 3]);
+  expect(cost).toEqual([9, 3]);
 });
 
 test('GetSettings', async () => {
@@ -159,5 +159,5 @@ test('RemoveTrustedDevice', async () => {
     },
     ({ client, deviceId }) => client.trustedDevices.removeTrustedDevice({ deviceId }),
   );
-  expect(cost).toEqual([10, 4]);
+  expect(cost).toEqual([11, 4]);
 });
