@@ -8,7 +8,8 @@ import type { AccountKey, AccountTransaction, DirectoryWriter, Store } from '../
 import { busChannel } from '../platform/bus.ts';
 import * as accounts from './accounts.ts';
 import * as challenges from './challenges.ts';
-import { type Database, isUniqueViolation } from './database.ts';
+import type { Database } from './database.ts';
+import { isUniqueViolation } from './database-errors.ts';
 import * as deliveries from './deliveries.ts';
 import * as devices from './devices.ts';
 import * as events from './login-events.ts';

@@ -294,7 +294,8 @@ describe.each(['frozen', 'stopped'] as const)('with PostgreSQL %s', (how) => {
       await each.stop();
     }
     await expectNothingLeaked();
-    expect(server.stderr()).toBe('');
+    // The worker's library prints a trace of its own where the cut met one of its queries.
+    expect(server.stderr().replace(/^Trace: error: [\s\S]*?(?=^(?![ }\n])|(?![\s\S]))/gm, '')).toBe('');
   });
 });
 
