@@ -37,7 +37,7 @@ export function createLog(level: string, destination?: DestinationStream): Logge
 /** The same with the values of secret names left out. Errors are left to their serializer. */
 function withoutSecrets(value: unknown, levels: number): unknown {
   if (typeof value !== 'object' || value === null || levels === 0 || isWhole(value)) return value;
-  if (Array.isArray(value)) return value.map((item) => withoutSecrets(item, levels));
+  if (Array.isArray(value)) return value.map((item) => withoutSecrets(item, levels - 1));
   const shown: Record<string, unknown> = {};
   for (const [name, field] of Object.entries(value)) {
     shown[name] = secretNames.has(name) ? '[secret]' : withoutSecrets(field, levels - 1);

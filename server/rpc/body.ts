@@ -105,25 +105,33 @@ export function oneEnvelope(maxBytes: number): Sink {
 export async function* envelopes(body: Readable, call: RunningCall, maxBytes: number): AsyncGenerator<Received> {
   const pieces = body.iterator({ destroyOnReturn: false });
   const { signal } = call;
-  const asked = new Promise<undefined>((resolve) => signal.addEventListener('abort', () => resolve(undefined)));
   const bytes = new Bytes();
   for (;;) {
     while (bytes.size >= headBytes) {
       const length = bytes.taken().readUInt32BE(1);
       assertSize(length, maxBytes);
       if (bytes.size < headBytes + length) break;
-      const envelope = Buffer.from(bytes.taken().subarray(0, headBytes + length));
+      const envelope = bytes.taken().subarray(0, headBytes + length);
       bytes.drop(envelope.byteLength);
       yield opened(envelope);
     }
     // Asked to end, it has nothing more to say.
     if (signal.aborted) return;
-    const next = await call.unlessEnded(Promise.race([pieces.next(), asked]));
+    const next = await call.unlessEnded(unlessAborted(pieces.next(), signal));
     if (next === undefined || next.done) break;
     bytes.add(next.value);
   }
   if (bytes.size > 0 && !signal.aborted)
     throw new ConnectError('protocol error: incomplete envelope', Code.InvalidArgument);
+}
+
+/** `promise`, or undefined once the signal is aborted. It leaves no listener behind, however often it is asked. */
+function unlessAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T | undefined> {
+  return new Promise((resolve, reject) => {
+    const stop = () => resolve(undefined);
+    signal.addEventListener('abort', stop);
+    promise.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop));
+  });
 }
 
 const headBytes = 5;
@@ -196,10 +204,9 @@ class Bytes {
     return this.#buffer.subarray(0, this.size);
   }
 
-  /** Forgets the first bytes. */
+  /** Forgets the first bytes, which nobody writes to after that: what was taken of them stays as it is. */
   drop(count: number): void {
-    this.#buffer = Buffer.from(this.#buffer.subarray(count, this.size));
-    this.#owned = true;
+    this.#buffer = this.#buffer.subarray(count);
     this.size -= count;
   }
 
