@@ -18,7 +18,7 @@ import {
   writeFile,
 } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { pino } from 'pino';
@@ -67,9 +67,11 @@ async function cloneInto(folder: string): Promise<string> {
     await cp(from, join(folder, 'node_modules', name), { recursive: true, verbatimSymlinks: true });
   }
   await writeFile(join(folder, 'package.json'), '{ "type": "module" }');
-  const copy = join(folder, 'server', 'embedded-postgres.ts');
-  await cp(modulePath, copy);
-  return copy;
+  const parts = ['embedded-postgres', 'postgres-account', 'postgres-home', 'postgres-server'].map(
+    (name) => `${name}.ts`,
+  );
+  for (const part of parts) await cp(join(dirname(modulePath), part), join(folder, 'server', part));
+  return join(folder, 'server', basename(modulePath));
 }
 
 /** A Node process of its own that starts the server, so that it can be killed. */
