@@ -1,29 +1,15 @@
 // What many calls at one moment get: budgets are spent exactly, and what may happen once happens once.
 
 import { createHash } from 'node:crypto';
-import { connect, createServer, type Socket } from 'node:net';
 import { createConnectTransport } from '@connectrpc/connect-node';
-import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { AppClient } from '../../clients/app/client.ts';
 import { CountersignError } from '../../clients/errors.ts';
-import { createServiceClient } from '../../clients/service/client.ts';
 import { Channel } from '../../gen/countersign/v1/challenge_pb.ts';
 import type { Session } from '../../gen/countersign/v1/session_pb.ts';
-import { startApp } from '../../server/app.ts';
-import { createLog } from '../../server/platform/log.ts';
-import { createDatabase } from '../support/postgres.ts';
+import { outcomesAtOnce, times } from '../support/at-once.ts';
 import { refusal } from '../support/refusal.ts';
-import {
-  createTestClock,
-  iphone,
-  serviceToken,
-  startTestServer,
-  type TestAccount,
-  type TestDevice,
-  type TestServer,
-  testConfig,
-} from '../support/server.ts';
+import { iphone, startTestServer, type TestAccount, type TestServer } from '../support/server.ts';
 
 // Hundreds of calls at once take a slow machine its time.
 vi.setConfig({ testTimeout: 180_000, hookTimeout: 120_000 });
@@ -37,21 +23,10 @@ afterAll(() => server.stop());
 
 const minute = 60_000;
 
-/** The answers of calls that are made at once, in their order. */
+/** The same, with how many answers were lost on the way. */
 async function atOnce<T>(calls: readonly (() => Promise<T>)[]) {
   const lostBefore = lost;
-  const answers = await Promise.allSettled(calls.map((call) => call()));
-  const good: T[] = [];
-  const reasons = answers.map((answer) => {
-    if (answer.status === 'fulfilled') {
-      good.push(answer.value);
-      return 'OK';
-    }
-    return answer.reason instanceof CountersignError ? answer.reason.reason : String(answer.reason);
-  });
-  const counts: Record<string, number> = {};
-  for (const reason of reasons) counts[reason] = (counts[reason] ?? 0) + 1;
-  return { good, reasons, counts, lost: lost - lostBefore };
+  return { ...(await outcomesAtOnce(calls)), lost: lost - lostBefore };
 }
 
 /** How many answers were lost: a slow machine refuses the last of a queue, and a call is then made again, as clients do. */
@@ -93,8 +68,6 @@ function expectScarce(
   expect((counts[got] ?? 0) + lost).toBeGreaterThanOrEqual(exact);
   expect((counts[got] ?? 0) + (counts[refused] ?? 0)).toBe(exact + rest);
 }
-
-const times = <T>(count: number, make: (index: number) => T): T[] => Array.from({ length: count }, (_, i) => make(i));
 
 async function openChallenge(account: TestAccount, client = patientApp(), requestId = '', ip = '127.0.0.1') {
   const { email, password } = account;
@@ -452,121 +425,4 @@ test('a switch-off that is confirmed by many calls at once happens once', async 
   await client.twoStepAuth.updateSettings({ twoStepEnabled: true });
   const again = await refusal(client.twoStepAuth.updateSettings({ twoStepEnabled: false, challengeToken, code }));
   expect(again.reason).toBe('CHALLENGE_CLOSED');
-});
-
-describe('an account whose lock is held', () => {
-  const poolSize = 3;
-  /** One of them is for reads. */
-  const lockers = poolSize - 1;
-  let small: TestServer;
-  let account: TestAccount;
-  let other: TestDevice;
-  let holder: pg.Client;
-
-  beforeAll(async () => {
-    small = await startTestServer({
-      COUNTERSIGN_DATABASE_POOL: String(poolSize),
-      COUNTERSIGN_DATABASE_PATIENCE: '1500ms',
-    });
-    account = await small.createAccount();
-    other = await small.signInNewDevice(await small.createAccount());
-    holder = new pg.Client({ connectionString: small.databaseUrl });
-    await holder.connect();
-  });
-  afterAll(async () => {
-    await holder.end();
-    await small.stop();
-  });
-
-  const hold = async () => {
-    await holder.query('begin');
-    await holder.query('select from account where account_id = $1 for update', [account.accountId]);
-  };
-  const reset = () => small.service.accounts.resetVerification({ accountId: account.accountId });
-  const waiting = `pg_stat_activity where datname = current_database() and application_name = 'countersign'
-    and wait_event_type = 'Lock'`;
-
-  test('has its calls refused in time, while other accounts are served, and after it', async () => {
-    await hold();
-    const { counts } = await atOnce(times(2 * poolSize, () => reset));
-    expect(counts).toEqual({ DEPENDENCY_UNAVAILABLE: 2 * poolSize });
-    await other.client.twoStepAuth.getSettings({});
-    // Nothing of them is left in the queue for the lock.
-    await vi.waitFor(async () => expect(await small.query(`select from ${waiting}`)).toEqual([]), { timeout: 5_000 });
-    await holder.query('rollback');
-    await reset();
-  });
-
-  test('has its calls refused when the database ends their connections, and is served on new ones', async () => {
-    await hold();
-    const calls = atOnce(times(lockers, () => reset));
-    await vi.waitFor(async () => {
-      const [row] = await small.query(`select count(*)::int as count from ${waiting}`);
-      expect(row?.['count']).toBe(lockers);
-    });
-    await small.query(`select pg_terminate_backend(pid) from ${waiting}`);
-    expect((await calls).counts).toEqual({ DEPENDENCY_UNAVAILABLE: lockers });
-    await other.client.twoStepAuth.getSettings({});
-    await holder.query('rollback');
-    await reset();
-  });
-});
-
-test('a database that fell silent on every connection is asked on new ones', async () => {
-  const database = await createDatabase();
-  const { hostname, port } = new URL(database.url);
-  const open = new Set<Socket>();
-  const silenced = new Set<Socket>();
-  const proxy = createServer((inbound) => {
-    const outbound = connect(Number(port), hostname);
-    for (const [from, to] of [
-      [inbound, outbound],
-      [outbound, inbound],
-    ] as const) {
-      open.add(from);
-      from.on('error', () => {});
-      from.on('data', (data) => silenced.has(from) || to.write(data));
-      from.on('close', () => {
-        open.delete(from);
-        to.destroy();
-      });
-    }
-  });
-  await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
-  const address = proxy.address();
-  const proxied = new URL(database.url);
-  proxied.hostname = '127.0.0.1';
-  proxied.port = String(typeof address === 'object' ? address?.port : '');
-  const config = testConfig(
-    { databaseUrl: proxied.href, smtpUrl: server.mail.url },
-    { COUNTERSIGN_DATABASE_POOL: '2', COUNTERSIGN_DATABASE_PATIENCE: '1500ms' },
-  );
-  const app = await startApp(config, createLog('silent'), createTestClock());
-  const observer = new pg.Client({ connectionString: database.url });
-  await observer.connect();
-  try {
-    const { accounts } = createServiceClient({ baseUrl: app.internalAddress, serviceToken });
-    const { account } = await accounts.createAccount({ email: 'anna@example.com', password: 'correct horse' });
-    const reset = () => accounts.resetVerification({ accountId: account?.accountId ?? '' });
-    const connections = async () => {
-      const { rows } = await observer.query(
-        `select from pg_stat_activity where datname = current_database() and application_name = 'countersign'`,
-      );
-      return rows.length;
-    };
-    // Two connections are there, and both are good.
-    await vi.waitFor(async () => {
-      await Promise.all([reset(), reset(), reset()]);
-      expect(await connections()).toBe(2);
-    }, 10_000);
-    for (const socket of open) silenced.add(socket);
-    expect((await atOnce([reset, reset])).counts).toEqual({ DEPENDENCY_UNAVAILABLE: 2 });
-    await vi.waitFor(reset, { timeout: 15_000, interval: 100 });
-  } finally {
-    for (const socket of silenced) socket.destroy();
-    await app.stop();
-    await observer.end();
-    await new Promise<void>((resolve) => proxy.close(() => resolve()));
-    await database.drop();
-  }
 });
