@@ -14,9 +14,10 @@ import {
 import type { Logger } from 'pino';
 import type { Cors } from './cors.ts';
 import type { Exchange, Handler } from './exchange.ts';
+import type { MethodOptions } from './method.ts';
 import { RunningCall } from './running-call.ts';
 import { createStreamHandler, type StreamHandler } from './streaming.ts';
-import { createUnaryHandler, type MethodOptions, type UnaryHandler } from './unary.ts';
+import { createUnaryHandler, type UnaryHandler } from './unary.ts';
 import { contentTypeOf, plainRefusal, refusal, timeoutOf, type Wire, wireOf } from './wire.ts';
 
 export interface RequestHandlerOptions extends Omit<MethodOptions, 'bodyTimeoutMs'> {

@@ -18,8 +18,8 @@ import { setTrailerStatus } from '@connectrpc/connect/protocol-grpc';
 import { trailerFlag, trailerSerialize } from '@connectrpc/connect/protocol-grpc-web';
 import { type Compression, decode, envelopes, oneEnvelope, readBody } from './body.ts';
 import type { Exchange } from './exchange.ts';
+import { copyHeaders, enveloped, type MethodOptions, type Next, negotiate } from './method.ts';
 import { contextOf, type RunningCall } from './running-call.ts';
-import { copyHeaders, enveloped, type MethodOptions, type Next, negotiate } from './unary.ts';
 import { headerNames, refusal, type Wire } from './wire.ts';
 
 export type StreamHandler = (call: RunningCall, wire: Wire, exchange: Exchange) => Promise<void>;

@@ -3,33 +3,18 @@
 
 import type { Readable } from 'node:stream';
 import { create, type DescMethodUnary, toBinary, toJsonString } from '@bufbuild/protobuf';
-import type { HandlerContext, Interceptor, MethodImpl, UnaryResponse } from '@connectrpc/connect';
-import { compressedFlag, compressionNegotiate, encodeEnvelope } from '@connectrpc/connect/protocol';
+import type { HandlerContext, MethodImpl, UnaryResponse } from '@connectrpc/connect';
+import { encodeEnvelope } from '@connectrpc/connect/protocol';
 import { trailerMux } from '@connectrpc/connect/protocol-connect';
 import { grpcStatusOk, headerGrpcStatus } from '@connectrpc/connect/protocol-grpc';
 import { trailerFlag, trailerSerialize } from '@connectrpc/connect/protocol-grpc-web';
-import { acceptCompression, type Compression, decode, oneEnvelope, readBody, wholeBody } from './body.ts';
+import { type Compression, decode, oneEnvelope, readBody, wholeBody } from './body.ts';
 import type { Answer } from './exchange.ts';
+import { compressMinBytes, copyHeaders, enveloped, type MethodOptions, type Next, negotiate } from './method.ts';
 import { contextOf, type RunningCall } from './running-call.ts';
-import { headerNames, refusal, type ToConnectError, type Wire } from './wire.ts';
-
-export interface MethodOptions {
-  /** Outermost first. One that replaces `contextValues` must carry over what was in them. */
-  readonly interceptors: readonly Interceptor[];
-  /** Gives whatever was thrown its code and details. */
-  readonly toConnectError: ToConnectError;
-  /** Bound of a message in bytes, as sent and decompressed. */
-  readonly readMaxBytes: number;
-  /** ms in which a body with one message has to be there. */
-  readonly bodyTimeoutMs: number;
-}
-
-export type Next = Parameters<Interceptor>[0];
+import { headerNames, refusal, type Wire } from './wire.ts';
 
 export type UnaryHandler = (call: RunningCall, wire: Wire, body: Readable) => Promise<Answer>;
-
-/** Below it, in bytes, compressing costs more than it saves; Connect's own default. */
-const compressMinBytes = 1024;
 
 /**
  * A handler of `method` in the three protocols. It never rejects for what a caller or the implementation did: every
@@ -76,17 +61,6 @@ export function createUnaryHandler(
   };
 }
 
-/** Which compression the request has, and which one its answer gets. */
-export function negotiate(wire: Wire, header: Headers) {
-  const names = headerNames[wire.stream ? 'connect-stream' : wire.protocol];
-  return compressionNegotiate(
-    acceptCompression,
-    header.get(names.encoding),
-    header.get(names.acceptEncoding),
-    names.acceptEncoding,
-  );
-}
-
 /** Where the interceptors end and the implementation is called. */
 function innermost(method: DescMethodUnary, impl: MethodImpl<DescMethodUnary>): Next {
   return async (req) => {
@@ -122,21 +96,8 @@ async function success(
   return { status: 200, header, body: Buffer.concat([message, end]) };
 }
 
-export async function enveloped(output: Uint8Array, compression: Compression | null): Promise<Uint8Array> {
-  if (compression === null || output.byteLength < compressMinBytes) return encodeEnvelope(0, output);
-  return encodeEnvelope(compressedFlag, await compression.compress(output));
-}
-
 async function compressBody(body: Uint8Array, compression: Compression | null, header: Headers): Promise<Uint8Array> {
   if (!compression || body.byteLength < compressMinBytes) return body;
   header.set(headerNames.connect.encoding, compression.name);
   return compression.compress(body);
-}
-
-export function copyHeaders(from: Headers, to: Headers): void {
-  if (from === to) return;
-  for (const name of [...to.keys()]) to.delete(name);
-  from.forEach((value, name) => {
-    to.append(name, value);
-  });
 }

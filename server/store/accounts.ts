@@ -3,7 +3,7 @@
 import type { Account } from '../domain/account.ts';
 import { normaliseEmail } from '../domain/email.ts';
 import type { AccountKey, DirectoryAccount } from '../flows/ports.ts';
-import { columnsOf, columnValues, type Db, first, type Reader, statement } from './statement.ts';
+import { type Builder, columnsOf, columnValues, type Db, first, type Reader, statement } from './statement.ts';
 
 interface Key {
   readonly accountId: string;
@@ -22,42 +22,29 @@ export function lockAccount(db: Reader, accountId: string, key: AccountKey | und
     : first(db, selectForUpdateBySession, { accountId, familyHash: key.refreshFamily });
 }
 
-const selectForUpdate = statement((db, p: Key) =>
-  db.selectFrom('Account').select(columns).where('accountId', '=', p.accountId).forNoKeyUpdate(),
-);
+const locked = (db: Builder, p: Key) =>
+  db.selectFrom('Account').select(columns).where('accountId', '=', p.accountId).forNoKeyUpdate();
+
+const selectForUpdate = statement(locked);
 
 const selectForUpdateByChallenge = statement((db, p: Key & { readonly tokenHash: Uint8Array }) =>
-  db
-    .selectFrom('Account')
-    .select(columns)
-    .where('accountId', '=', p.accountId)
-    .where((e) =>
-      e.exists(
-        e
-          .selectFrom('Challenge')
-          .where('accountId', '=', p.accountId)
-          .where('tokenHash', '=', p.tokenHash)
-          .select('state'),
-      ),
-    )
-    .forNoKeyUpdate(),
+  locked(db, p).where((e) =>
+    e.exists(
+      e
+        .selectFrom('Challenge')
+        .select('state')
+        .where('accountId', '=', p.accountId)
+        .where('tokenHash', '=', p.tokenHash),
+    ),
+  ),
 );
 
 const selectForUpdateBySession = statement((db, p: Key & { readonly familyHash: Uint8Array }) =>
-  db
-    .selectFrom('Account')
-    .select(columns)
-    .where('accountId', '=', p.accountId)
-    .where((e) =>
-      e.exists(
-        e
-          .selectFrom('Session')
-          .where('accountId', '=', p.accountId)
-          .where('familyHash', '=', p.familyHash)
-          .select('amr'),
-      ),
-    )
-    .forNoKeyUpdate(),
+  locked(db, p).where((e) =>
+    e.exists(
+      e.selectFrom('Session').select('amr').where('accountId', '=', p.accountId).where('familyHash', '=', p.familyHash),
+    ),
+  ),
 );
 
 const select = statement((db, p: Key) => db.selectFrom('Account').select(columns).where('accountId', '=', p.accountId));

@@ -3,10 +3,12 @@
 import type { Socket } from 'node:net';
 import type pg from 'pg';
 import { isUnprepared } from './database-errors.ts';
-import { type Db, joined, type Statement } from './statement.ts';
+import type { Joiner } from './joiner.ts';
+import type { Db, Statement } from './statement.ts';
 
 export class Connection implements Db {
   readonly #client: pg.PoolClient;
+  readonly #joiner: Joiner;
   #queued: [Statement<never, unknown>, unknown][] = [];
   #sent: Promise<unknown>[] = [];
   readonly #behind: (() => void)[] = [];
@@ -14,8 +16,9 @@ export class Connection implements Db {
   #failure: { readonly reason: unknown } | undefined;
   #rollbackFailed = false;
 
-  constructor(client: pg.PoolClient) {
+  constructor(client: pg.PoolClient, joiner: Joiner) {
     this.#client = client;
+    this.#joiner = joiner;
   }
 
   rows<V, R>(statement: Statement<V, R>, values: V): Promise<R[]> {
@@ -73,7 +76,7 @@ export class Connection implements Db {
     if (this.#queued.length === 0) return;
     const queued = this.#queued;
     this.#queued = [];
-    for (const [statement, values] of joined(queued)) this.#keep(this.#send(statement, values as never));
+    for (const [statement, values] of this.#joiner.joined(queued)) this.#keep(this.#send(statement, values as never));
   }
 
   async #send<V, R>(statement: Statement<V, R>, values: V): Promise<R[]> {

@@ -4,6 +4,7 @@ import pg from 'pg';
 import { DomainError } from '../domain/errors.ts';
 import { Connection } from './connection.ts';
 import { isUnavailable } from './database-errors.ts';
+import { Joiner } from './joiner.ts';
 import { Lines } from './lines.ts';
 import type { Db, Reader } from './statement.ts';
 
@@ -22,6 +23,7 @@ export class Database {
   readonly #pool: pg.Pool;
   /** For reads, which several calls send over one connection at once. */
   readonly #lines: Lines;
+  readonly #joiner = new Joiner();
   readonly #patienceMs: number;
   readonly #mostAtOnce: number;
   /** Apart from the others: that many wait for them says nothing of PostgreSQL. */
@@ -63,7 +65,7 @@ export class Database {
    * others wait, so what may be slow is for `autocommit`. Refuses with DEPENDENCY_UNAVAILABLE where PostgreSQL is out of reach, as all of these do.
    */
   read<T>(work: (db: Reader) => Promise<T>): Promise<T> {
-    return this.#bounded(() => this.#lines.use((client) => work(new Connection(client))));
+    return this.#bounded(() => this.#lines.use((client) => work(new Connection(client, this.#joiner))));
   }
 
   /** Runs statements outside a transaction, each of which commits by itself. */
@@ -142,7 +144,7 @@ export class Database {
 
   async #connected<T>(work: (connection: Connection) => Promise<T>): Promise<T> {
     const client = await this.#pool.connect();
-    const connection = new Connection(client);
+    const connection = new Connection(client, this.#joiner);
     try {
       return await work(connection);
     } finally {

@@ -1,6 +1,7 @@
 // A statement of PostgreSQL: written with Kysely over the entities, compiled once, prepared once a connection. It must not
 // know connections: whoever has one runs it.
 
+import { hash } from 'node:crypto';
 import { type MikroKyselyPluginOptions, MikroORM } from '@mikro-orm/postgresql';
 import type { Compilable, CompiledQuery, RawBuilder } from 'kysely';
 import type { FieldDef } from 'pg';
@@ -53,7 +54,7 @@ const orm = new MikroORM({ entities, dbName: 'none', logger: () => {} });
 const kysely = orm.em.getKysely(options);
 
 type Tables = typeof kysely extends import('kysely').Kysely<infer T> ? T : never;
-type Builder = typeof kysely;
+export type Builder = typeof kysely;
 
 /** Stands for a value in a statement that is compiled before there is one. */
 class Parameter {
@@ -69,62 +70,6 @@ const properties = [...orm.getMetadata().getAll().values()].flatMap(({ className
 );
 const propertyOfColumn = new Map(properties.map(({ name, fieldNames }) => [fieldNames[0], name]));
 const jsonProperties = new Set(properties.filter(({ type }) => type === 'JsonType').map(({ name }) => name));
-
-/** Writes in the order of their sending, those in a row that may be joined. */
-export type Writes = readonly (readonly [Statement<never, unknown>, unknown])[];
-
-const joinedStatements = new Map<string, Statement<readonly unknown[], unknown>>();
-
-/** As few statements as these writes can be, in their order: one after the other for one and the same table. */
-export function* joined(writes: Writes): Generator<[Statement<never, unknown>, unknown]> {
-  let run: [Statement<never, unknown>, unknown][] = [];
-  const tables = new Set<string>();
-  for (const [statement, values] of writes) {
-    const { writes: table } = statement;
-    const fits = table !== undefined && !tables.has(table) && !tables.has('select');
-    if (!fits && run.length > 0) {
-      yield asOne(run);
-      run = [];
-      tables.clear();
-    }
-    run.push([statement, values]);
-    tables.add(table ?? 'select');
-  }
-  if (run.length > 0) yield asOne(run);
-}
-
-function asOne(run: [Statement<never, unknown>, unknown][]): [Statement<never, unknown>, unknown] {
-  const [only] = run;
-  if (run.length === 1 && only !== undefined) return only;
-  const name = run.map(([statement]) => statement.name).join('_');
-  let statement = joinedStatements.get(name);
-  if (statement === undefined) {
-    statement = join(name, run);
-    joinedStatements.set(name, statement);
-  }
-  return [statement as Statement<never, unknown>, run.map(([, values]) => values)];
-}
-
-function join(
-  name: string,
-  run: readonly [Statement<never, unknown>, unknown][],
-): Statement<readonly unknown[], unknown> {
-  const statements = run.map(([statement]) => statement as Statement<unknown, unknown>);
-  let bound = 0;
-  const texts = run.map(([statement, values]) => {
-    const offset = bound;
-    bound += (statement as Statement<unknown, unknown>).bind(values).length;
-    return statement.text.replace(/\$(\d+)/g, (_, number) => `$${offset + Number(number)}`);
-  });
-  const last = texts.pop();
-  return {
-    name,
-    writes: undefined,
-    text: `with ${texts.map((text, index) => `w${index} as (${text})`).join(', ')} ${last}`,
-    bind: (values) => statements.flatMap((statement, index) => statement.bind(values[index])),
-    toRow: () => undefined,
-  };
-}
 
 /** Of an insert or update that Kysely has written, and that nothing is read from. */
 function tableOf(query: unknown): string | undefined {
@@ -151,10 +96,10 @@ function placeOf(column: string): Place {
   return { group: nested === undefined ? undefined : table, name: propertyOfColumn.get(own) ?? own };
 }
 
-const parameters = new Proxy({}, { get: (_, property) => new Parameter(String(property)) });
+/** A name by which connections know a statement of this text; PostgreSQL tells 63 bytes of it. */
+export const nameOf = (text: string) => hash('sha256', text, 'base64url');
 
-/** Numbers them, so that a connection knows each by a name of its own. */
-let statements = 0;
+const parameters = new Proxy({}, { get: (_, property) => new Parameter(String(property)) });
 
 /**
  * `build` writes the statement once; each property of its second argument is a parameter of that name, whose value comes
@@ -164,7 +109,6 @@ export function statement<V extends object, R = unknown>(
   build: (db: Builder, values: V) => Compilable<R> | RawBuilder<R>,
   writes?: string,
 ): Statement<V, R> {
-  const name = `s${++statements}`;
   let compiled: CompiledQuery<R> | undefined;
   // At its first run, so that a start compiles none.
   const compile = () => {
@@ -172,8 +116,13 @@ export function statement<V extends object, R = unknown>(
     return compiled;
   };
   let places: readonly Place[] | undefined;
+  let name: string | undefined;
   return {
-    name,
+    get name() {
+      // Of its text, so that a connection never knows two by one name.
+      name ??= nameOf(compile().sql);
+      return name;
+    },
     get writes() {
       return writes ?? tableOf(compile().query);
     },

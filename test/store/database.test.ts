@@ -6,7 +6,8 @@ import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { Account } from '../../server/domain/account.ts';
 import { Database } from '../../server/store/database.ts';
-import { columnValues, first, joined, statement, type Writes } from '../../server/store/statement.ts';
+import { Joiner, type Writes } from '../../server/store/joiner.ts';
+import { columnValues, first, statement } from '../../server/store/statement.ts';
 import { createDatabase, type TestDatabase } from '../support/postgres.ts';
 
 const insertAccount = statement((db, p: Account) => db.insertInto('Account').values(columnValues('Account', p)));
@@ -68,6 +69,7 @@ describe('writes', () => {
   const account = write(setWrongCodes, { accountId: 'a', wrongCodes: 3 });
   const directory = write(setLocale, { accountId: 'b', locale: 'en' });
   const last = write(call, { text: 'c' });
+  const joined = (writes: Writes) => new Joiner().joined(writes);
   const texts = (writes: Writes) => [...joined(writes)].map(([one]) => one.text.replaceAll('"', ''));
 
   test('of different tables are one statement, with the parameters of each', () => {
@@ -90,9 +92,9 @@ describe('writes', () => {
   });
 
   test('have a name that PostgreSQL does not cut', () => {
-    const many = Array.from({ length: 8 }, (_, index) =>
+    const many = Array.from({ length: 12 }, (_, index) =>
       write(
-        statement<object, unknown>(() => sql`select`, `table-${index}`),
+        statement<object, unknown>(() => sql`select ${index}`, `table-${index}`),
         {},
       ),
     );
