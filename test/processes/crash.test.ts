@@ -37,8 +37,6 @@ async function openLane(): Promise<Lane> {
   const postgres = await startPostgresProxy(database.url);
   const smtp = await startSmtpProxy(mail.url);
   const pool = new pg.Pool({ connectionString: database.url, max: 2 });
-  // One that is still closing when its database is dropped is told so.
-  pool.on('connect', (client) => client.on('error', () => {}));
   return {
     database,
     postgres,

@@ -108,8 +108,6 @@ export async function startTestServer(
   const config = testConfig({ databaseUrl: database.url, smtpUrl: mail.url }, env);
   const app = await startApp(config, createLog(config.logLevel, { write: (line) => log.push(line) }), clock);
   const pool = new pg.Pool({ connectionString: database.url, max: 4 });
-  // One that is still closing when its database is dropped is told so.
-  pool.on('connect', (client) => client.on('error', () => {}));
   pool.on('error', () => {});
   const service = createServiceClient({ baseUrl: app.internalAddress, serviceToken, timeoutMs: 20_000 });
   const transportAt =
