@@ -2,50 +2,41 @@
 
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { DescService } from '@bufbuild/protobuf';
-import type { ConnectRouter } from '@connectrpc/connect';
-import { Accounts } from '../gen/countersign/internal/v1/accounts_pb.ts';
-import { Sessions } from '../gen/countersign/internal/v1/sessions_pb.ts';
-import { LoginActivity } from '../gen/countersign/v1/login_activity_pb.ts';
-import { TrustedDevices } from '../gen/countersign/v1/trusted_devices_pb.ts';
-import { TwoStepAuth } from '../gen/countersign/v1/two_step_auth_pb.ts';
-import { Health } from '../gen/health/v1/health_pb.ts';
 import { type Address, type Config, ConfigError } from './config.ts';
+import { createApnsSender } from './delivery/apns.ts';
+import type { Brand } from './delivery/compose.ts';
 import { createMailer } from './delivery/email.ts';
+import { createFcmSender } from './delivery/fcm.ts';
 import { startLiveStreams } from './delivery/live.ts';
 import { startOutbox } from './delivery/outbox.ts';
 import { createEmbeddedDirectory } from './directory/embedded.ts';
 import { createPasswords, type Passwords } from './directory/passwords.ts';
+import type { PushService } from './domain/delivery.ts';
 import type { Deps } from './flows/accounts.ts';
+import { signDenyLink } from './flows/denial.ts';
+import { emailWhereAppFailed, withdrawNotifications } from './flows/fallback.ts';
 import type { Clock } from './flows/ports.ts';
-import { authenticate } from './flows/sessions.ts';
 import { createOrigins } from './location/origins.ts';
 import { bundledCityFiles, openPlaces, type Places } from './location/places.ts';
 import { startPostgresBus } from './platform/bus.ts';
 import { createRandom } from './platform/clock.ts';
 import { createAccessTokens, createCodes, type NamedKey } from './platform/keys.ts';
+import { createLinks } from './platform/links.ts';
 import type { Logger } from './platform/log.ts';
 import { secrets } from './platform/secrets.ts';
 import type { ServiceToken } from './platform/service-tokens.ts';
-import { accounts } from './rpc/accounts.ts';
-import { peerContext } from './rpc/call.ts';
-import { createGate, minimumHeader } from './rpc/client-version.ts';
-import { createCors } from './rpc/cors.ts';
+import { createTelemetry } from './platform/telemetry.ts';
+import { denyUrl } from './rpc/deny.ts';
 import type { Handler } from './rpc/exchange.ts';
-import { createRequestHandler, type RequestHandlerOptions } from './rpc/handler.ts';
-import { createServingState, healthService } from './rpc/health.ts';
-import { internalInterceptors, logEarlyRefusal, publicInterceptors, typeAndLog } from './rpc/interceptors.ts';
+import { createRequestHandler } from './rpc/handler.ts';
+import { createServingState } from './rpc/health.ts';
 import { type Listener, listen } from './rpc/listener.ts';
-import { loginActivity } from './rpc/login-activity.ts';
 import { createPendingCount } from './rpc/pending-count.ts';
-import { reflectionRoutes } from './rpc/reflection.ts';
-import { ensureRequestId, requestIdHeader } from './rpc/request-id.ts';
-import { jwks, sessions } from './rpc/sessions.ts';
-import { trustedDevices } from './rpc/trusted-devices.ts';
-import { twoStepAuth } from './rpc/two-step-auth.ts';
+import { internalRoutes, publicRoutes } from './rpc/routes.ts';
 import { Database } from './store/database.ts';
 import { isMisconfigured, isUnavailable } from './store/database-errors.ts';
-import { createDeliveryLog } from './store/deliveries.ts';
+import { createDeliveryLog } from './store/delivery-log.ts';
+import { readJobStats } from './store/job-stats.ts';
 import { maintain } from './store/maintenance.ts';
 import { migrate } from './store/migrate.ts';
 import { createDirectoryEntries, createDirectoryWriter, createStore } from './store/store.ts';
@@ -69,25 +60,30 @@ export interface App {
   stop(): Promise<void>;
 }
 
-/** A message is a few hundred bytes; what is larger is no request of ours. */
-const readMaxBytes = 64 * 1024;
 const graceMs = 10_000;
 const healthEveryMs = 500;
 
 /** @param hashing what compares passwords, where it is not argon2id: benches measure all the rest without it. */
 export async function startApp(config: AppConfig, log: Logger, clock: Clock, hashing?: Passwords): Promise<App> {
   const random = createRandom();
-  const [places] = await Promise.all([openPlacesOf(config, log), migrateWhenReachable(config.databaseUrl, clock, log)]);
+  const [places, telemetry] = await Promise.all([
+    openPlacesOf(config, log),
+    createTelemetry({ otlpUrl: config.otlpUrl, serviceName: 'countersign', log }),
+    migrateWhenReachable(config.databaseUrl, clock, log),
+  ]);
   const database = new Database({
     url: config.databaseUrl,
     poolSize: config.databasePoolSize,
     patienceMs: config.databasePatienceMs,
   });
   const replicaId = random.uuid(clock.now());
+  telemetry.observeJobs(() => readJobStats(database));
   const bus = startPostgresBus(config.databaseUrl, log);
   const passwords = hashing ?? (await createPasswords(config.hashesAtOnce, 200));
   const directory = createEmbeddedDirectory(createDirectoryEntries(database), passwords);
   const codes = createCodes(config.codeKeys, config.limits.codeDigits);
+  // What decides how an account's devices are reached.
+  const appSettings = { limits: config.limits, pushServices: pushServicesOf(config) };
   const live = await startLiveStreams({
     clock,
     codes,
@@ -95,7 +91,7 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
     log,
     replicaId,
     limits: config.limits,
-    store: createLiveStore(database, config.limits),
+    store: createLiveStore(database, appSettings),
   });
   const deps: Deps = {
     live,
@@ -104,24 +100,37 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
     secrets,
     codes,
     directory,
+    links: createLinks(config.codeKeys),
     limits: config.limits,
     tokens: createAccessTokens(config.signingKeys, config.tokenIssuer, config.tokenAudience),
     places: createOrigins(places),
-    store: createStore(database, { limits: config.limits, replicaId }),
+    store: createStore(database, { ...appSettings, replicaId, traceparent: telemetry.traceparent }),
     directoryWriter: createDirectoryWriter(database, passwords.hash),
   };
-  const mailer = createMailer({ smtpUrl: config.smtpUrl, from: config.mailFrom });
+  telemetry.observeOpenStreams(live.openStreams);
+  const brand = brandOf(config);
+  const senders = openSenders(config, clock);
   const outbox = startOutbox(
     {
       clock,
       codes,
       directory,
-      mailer,
       log,
+      telemetry,
+      brand,
+      ...senders,
       deliveries: createDeliveryLog(database),
+      fraction: random.fraction,
+      codeInNotification: config.codeInNotification,
+      denyUrl: (challenge) => denyUrl(config.publicUrl, signDenyLink(deps, challenge)),
+      onPushFailed: async ({ accountId, challengeId }) => {
+        await emailWhereAppFailed(deps, accountId, challengeId);
+      },
+      emailWhereAppFailed: ({ accountId, challengeId }) => emailWhereAppFailed(deps, accountId, challengeId),
+      withdrawNotifications: ({ accountId, challengeId }) => withdrawNotifications(deps, accountId, challengeId),
       maintain: () => maintain(config.databaseUrl, config.limits, clock.now()),
     },
-    { databaseUrl: config.databaseUrl, concurrency: 8, brandName: config.brandName },
+    { databaseUrl: config.databaseUrl, concurrency: 8 },
   );
 
   const serving = createServingState(true);
@@ -133,47 +142,7 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
     serving.set(answers);
   }, healthEveryMs);
   const pendingCount = createPendingCount(log);
-  const common = { toConnectError: typeAndLog(log), readMaxBytes, log, shutdownSignal: shutdown.signal };
-  const http = new Map([['/.well-known/jwks.json', jwks(deps)]]);
-
-  const gate = createGate({ ...config, onRefusedSoon: pendingCount.add });
-  const publicServices = [TwoStepAuth, TrustedDevices, LoginActivity];
-  const publicOptions: RequestHandlerOptions = {
-    ...common,
-    http,
-    routes: routesOf(config, serving, publicServices, (router) =>
-      router
-        .service(TwoStepAuth, twoStepAuth(deps))
-        .service(TrustedDevices, trustedDevices(deps))
-        .service(LoginActivity, loginActivity(deps)),
-    ),
-    interceptors: publicInterceptors({
-      log,
-      trustedProxies: config.trustedProxies,
-      authenticate: (token, level) => authenticate(deps, token, level),
-    }),
-    admit: (method, header) => {
-      const refused = isOurs(method.parent) ? gate.admit(header) : undefined;
-      if (refused) logEarlyRefusal(log, { path: `/${method.parent.typeName}/${method.name}`, header }, refused);
-      return refused;
-    },
-    answerHeaders: (_method, header) => [
-      [requestIdHeader, ensureRequestId(header)],
-      [minimumHeader, gate.minimumFor(header)],
-    ],
-    contextValues: (exchange) => peerContext({ address: exchange.peerAddress, cut: () => exchange.cut() }),
-    ...(config.allowedOrigins.length > 0 ? { cors: createCors(config.allowedOrigins) } : {}),
-  };
-  const internalServices = [Accounts, Sessions];
-  const internalOptions: RequestHandlerOptions = {
-    ...common,
-    http,
-    routes: routesOf(config, serving, internalServices, (router) =>
-      router.service(Accounts, accounts(deps)).service(Sessions, sessions(deps)),
-    ),
-    interceptors: internalInterceptors({ log, serviceTokens: () => config.serviceTokens }),
-    answerHeaders: (_method, header) => [[requestIdHeader, ensureRequestId(header)]],
-  };
+  const routes = { config, deps, log, telemetry, serving, brand, pendingCount, shutdownSignal: shutdown.signal };
 
   const listeners: Listener[] = [];
   const stop = async () => {
@@ -184,15 +153,17 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
     await Promise.all(listeners.map((listener) => listener.close(graceMs)));
     await outbox.stop();
     pendingCount.stop();
-    mailer.close();
+    senders.mailer.close();
+    await Promise.all([senders.apns?.close(), senders.fcm?.close()]);
     places.close();
     await bus.stop();
     await database.close();
+    await telemetry.close();
   };
   try {
     for (const [setting, address, options] of [
-      ['COUNTERSIGN_PUBLIC_ADDRESS', config.publicAddress, publicOptions],
-      ['COUNTERSIGN_INTERNAL_ADDRESS', config.internalAddress, internalOptions],
+      ['COUNTERSIGN_PUBLIC_ADDRESS', config.publicAddress, publicRoutes(routes)],
+      ['COUNTERSIGN_INTERNAL_ADDRESS', config.internalAddress, internalRoutes(routes)],
     ] as const) {
       listeners.push(await listenOn(setting, address, createRequestHandler(options), log));
     }
@@ -202,6 +173,37 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
   }
   const [publicAddress, internalAddress] = listeners.map(({ address }) => `http://${hostOf(address)}:${address.port}`);
   return { publicAddress: publicAddress ?? '', internalAddress: internalAddress ?? '', deps, stop };
+}
+
+/** The push services that are configured. */
+function pushServicesOf({ apns, fcm }: AppConfig): readonly PushService[] {
+  return [...(apns ? (['APNS'] as const) : []), ...(fcm ? (['FCM'] as const) : [])];
+}
+
+const logoContentId = 'logo';
+
+function brandOf(config: AppConfig): Brand {
+  return {
+    name: config.brandName,
+    color: config.brandColor,
+    logoCid: config.brandLogo && logoContentId,
+    support: config.supportContact,
+  };
+}
+
+function openSenders(config: AppConfig, clock: Clock) {
+  const { apns, fcm, brandLogo } = config;
+  return {
+    mailer: createMailer({
+      routes: [config.smtpUrl, ...(config.smtpFallbackUrl === undefined ? [] : [config.smtpFallbackUrl])],
+      from: config.mailFrom,
+      dkim: config.dkim,
+      logo: brandLogo && { ...brandLogo, contentId: logoContentId },
+      elapsedMs: () => performance.now(),
+    }),
+    apns: apns && createApnsSender({ ...apns, now: clock.now }),
+    fcm: fcm && createFcmSender({ ...fcm, now: clock.now }),
+  };
 }
 
 async function openPlacesOf(config: AppConfig, log: Logger): Promise<Places> {
@@ -229,23 +231,6 @@ async function listenOn(setting: string, address: Address, handler: Handler, log
 
 function hostOf({ address, family }: AddressInfo): string {
   return family === 'IPv6' ? `[${address}]` : address;
-}
-
-/** A listener's services, with health and, unless it is switched off, reflection. */
-function routesOf(
-  config: AppConfig,
-  state: ReturnType<typeof createServingState>,
-  services: readonly DescService[],
-  own: (router: ConnectRouter) => ConnectRouter,
-): (router: ConnectRouter) => void {
-  return (router) => {
-    own(router).service(Health, healthService({ state, services: services.map((service) => service.typeName) }));
-    if (config.reflection) reflectionRoutes([...services, Health])(router);
-  };
-}
-
-function isOurs(service: DescService): boolean {
-  return service.typeName.startsWith('countersign.v1.');
 }
 
 /** At a start of many, or beside a database that starts too, PostgreSQL may not answer yet. */

@@ -1,7 +1,10 @@
 // The environment → one frozen, typed value. Every setting is in one of the tables below; an error names the setting and
 // what it takes. Nothing else reads the environment.
 
+import { createPrivateKey } from 'node:crypto';
+import { readFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
+import type { DkimSettings } from './delivery/email.ts';
 import { type ClientVersion, parseClientVersion } from './domain/client-version.ts';
 import type { Platform } from './domain/device.ts';
 import { platforms } from './domain/device.ts';
@@ -29,10 +32,26 @@ export interface Config {
   readonly databasePoolSize: number;
   readonly databasePatienceMs: number;
   readonly smtpUrl: string | undefined;
+  /** Where mail goes when `smtpUrl` does not take it. */
+  readonly smtpFallbackUrl: string | undefined;
   readonly mailFrom: string;
+  readonly dkim: DkimSettings | undefined;
+  readonly apns: ApnsConfig | undefined;
+  readonly fcm: FcmConfig | undefined;
+  /** Whether a code stands in a push notification, or only in the app. */
+  readonly codeInNotification: boolean;
+  /** Development: push services of our own. */
+  readonly devPush: boolean;
   readonly mailboxAddress: Address;
   readonly mailboxSmtpAddress: Address;
   readonly brandName: string;
+  /** `#rrggbb`. */
+  readonly brandColor: string;
+  readonly brandLogo: BrandLogo | undefined;
+  /** An address or a web page. */
+  readonly supportContact: string | undefined;
+  /** An OTLP/HTTP collector for traces. */
+  readonly otlpUrl: string | undefined;
   readonly codeKeys: readonly NamedKey[] | undefined;
   readonly signingKeys: readonly NamedKey[] | undefined;
   readonly tokenIssuer: string;
@@ -51,6 +70,37 @@ export interface Config {
   readonly hashesAtOnce: number;
   readonly logLevel: string;
   readonly limits: Limits;
+}
+
+export interface Endpoint {
+  readonly host: string;
+  readonly port: number;
+}
+
+/** Apple's token authentication, and where the service is. */
+export interface ApnsConfig {
+  /** The .p8 key, PEM. */
+  readonly key: string;
+  readonly keyId: string;
+  readonly teamId: string;
+  readonly production: Endpoint;
+  readonly sandbox: Endpoint;
+  /** Certificates to trust instead of the system's, PEM. */
+  readonly ca: string | undefined;
+}
+
+/** A Google service account, and where the service is. */
+export interface FcmConfig {
+  readonly projectId: string;
+  readonly clientEmail: string;
+  readonly privateKey: string;
+  readonly tokenUri: string;
+  readonly rootUrl: string | undefined;
+}
+
+export interface BrandLogo {
+  readonly contentType: string;
+  readonly content: Uint8Array;
 }
 
 /** A setting that is missing or wrong: one line that names it and what it takes. */
@@ -77,6 +127,7 @@ const numbers = {
   // OWASP, Kratos, better-auth.
   wrongCodesPerChallenge: ['COUNTERSIGN_CODE_ATTEMPTS', 5, 1, 10],
   sendsPerChannel: ['COUNTERSIGN_CODE_SENDS', 5, 1, 20],
+  shownWithinMs: ['COUNTERSIGN_CODE_SHOWN_WITHIN', '15s', '1s', '5m'],
   // Against push bombing.
   challengesPerHour: ['COUNTERSIGN_CHALLENGES_PER_HOUR', 10, 1, 1_000],
   wrongCodesBeforeWait: ['COUNTERSIGN_WRONG_CODES_BEFORE_WAIT', 30, 1, 100],
@@ -121,10 +172,25 @@ export function readConfig(given: Environment): Config {
     databasePoolSize: integer(env, 'COUNTERSIGN_DATABASE_POOL', 20, 2, 1_000),
     databasePatienceMs: duration(env, 'COUNTERSIGN_DATABASE_PATIENCE', '1200ms', '100ms', '30s'),
     smtpUrl: url(env, 'SMTP_URL', ['smtp:', 'smtps:']),
+    smtpFallbackUrl: url(env, 'SMTP_FALLBACK_URL', ['smtp:', 'smtps:']),
     mailFrom: mailFrom(env, 'COUNTERSIGN_MAIL_FROM'),
+    dkim: dkim(env),
+    apns: apns(env),
+    fcm: fcm(env),
+    codeInNotification: oneOf(env, 'COUNTERSIGN_PUSH_CODE', ['notification', 'app'], 'notification') === 'notification',
+    devPush: oneOf(env, 'COUNTERSIGN_DEV_PUSH', ['0', '1'], '0') === '1',
     mailboxAddress: address(env, 'COUNTERSIGN_MAILBOX_ADDRESS', '127.0.0.1:1080'),
     mailboxSmtpAddress: address(env, 'COUNTERSIGN_MAILBOX_SMTP_ADDRESS', '127.0.0.1:1025'),
     brandName: env['COUNTERSIGN_BRAND_NAME'] || 'Countersign',
+    brandColor: matching(env, 'COUNTERSIGN_BRAND_COLOR', /^#[0-9a-f]{6}$/i, 'a colour such as #1a56db') ?? '#1a56db',
+    brandLogo: brandLogo(env, 'COUNTERSIGN_BRAND_LOGO'),
+    supportContact: matching(
+      env,
+      'COUNTERSIGN_SUPPORT_CONTACT',
+      /^(https:\/\/\S+|[^<>@\s]+@[^<>@\s]+)$/,
+      'an e-mail address or a page that begins with https://',
+    ),
+    otlpUrl: url(env, 'OTEL_EXPORTER_OTLP_ENDPOINT', ['http:', 'https:']),
     codeKeys: keys(env, 'COUNTERSIGN_CODE_KEYS'),
     signingKeys: keys(env, 'COUNTERSIGN_SIGNING_KEYS'),
     tokenIssuer: env['COUNTERSIGN_TOKEN_ISSUER'] || 'countersign',
@@ -267,6 +333,134 @@ function mailFrom(env: Environment, name: string): string {
   return /^([^<>\r\n]*<[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+)$/.test(text)
     ? text
     : refuse(name, 'an address such as no-reply@example.com or Name <no-reply@example.com>');
+}
+
+function matching(env: Environment, name: string, form: RegExp, takes: string): string | undefined {
+  const text = env[name];
+  if (text === undefined || text === '') return undefined;
+  return form.test(text) ? text : refuse(name, takes);
+}
+
+/** What stands in a file that a setting names; read once, at the start. */
+function fileOf(env: Environment, name: string, takes: string): Buffer | undefined {
+  const path = env[name];
+  if (path === undefined || path === '') return undefined;
+  try {
+    return readFileSync(path);
+  } catch (error) {
+    const why = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+    return refuse(name, `${takes} (${why})`);
+  }
+}
+
+/** A private key in PEM of one of these types. */
+function privateKeyOf(env: Environment, name: string, types: readonly string[], takes: string): string | undefined {
+  const pem = fileOf(env, name, takes)?.toString();
+  return pem === undefined ? undefined : checkedKey(name, pem, types, takes);
+}
+
+function checkedKey(name: string, pem: string, types: readonly string[], takes: string): string {
+  try {
+    const { asymmetricKeyType } = createPrivateKey(pem);
+    if (asymmetricKeyType !== undefined && types.includes(asymmetricKeyType)) return pem;
+  } catch {
+    // Said below.
+  }
+  return refuse(name, takes);
+}
+
+/** Settings that only make sense together: all of them, or none. */
+function together<T extends string>(
+  values: Readonly<Record<T, string | undefined>>,
+): Readonly<Record<T, string>> | undefined {
+  const names = Object.keys(values) as T[];
+  const missing = names.filter((name) => values[name] === undefined || values[name] === '');
+  if (missing.length === names.length) return undefined;
+  const [first] = missing;
+  if (first === undefined) return values as Readonly<Record<T, string>>;
+  throw new ConfigError(`${first} is missing: ${names.filter((name) => !missing.includes(name)).join(', ')} needs it`);
+}
+
+function dkim(env: Environment): DkimSettings | undefined {
+  const takes = 'the path of a PEM file with an RSA or Ed25519 private key';
+  const given = together({
+    COUNTERSIGN_DKIM_KEY: privateKeyOf(env, 'COUNTERSIGN_DKIM_KEY', ['rsa', 'ed25519'], takes),
+    COUNTERSIGN_DKIM_DOMAIN: matching(env, 'COUNTERSIGN_DKIM_DOMAIN', /^[a-z0-9.-]+$/i, 'a domain such as example.com'),
+    COUNTERSIGN_DKIM_SELECTOR: matching(env, 'COUNTERSIGN_DKIM_SELECTOR', /^[a-z0-9._-]+$/i, 'a name such as mail2026'),
+  });
+  return (
+    given && {
+      privateKey: given.COUNTERSIGN_DKIM_KEY,
+      domain: given.COUNTERSIGN_DKIM_DOMAIN,
+      selector: given.COUNTERSIGN_DKIM_SELECTOR,
+    }
+  );
+}
+
+function apns(env: Environment): ApnsConfig | undefined {
+  const takes = "the path of Apple's .p8 key file";
+  const tenLetters = /^[A-Z0-9]{10}$/;
+  const given = together({
+    COUNTERSIGN_APNS_KEY: privateKeyOf(env, 'COUNTERSIGN_APNS_KEY', ['ec'], takes),
+    COUNTERSIGN_APNS_KEY_ID: matching(env, 'COUNTERSIGN_APNS_KEY_ID', tenLetters, 'the 10 characters of the key’s id'),
+    COUNTERSIGN_APNS_TEAM_ID: matching(
+      env,
+      'COUNTERSIGN_APNS_TEAM_ID',
+      tenLetters,
+      'the 10 characters of the team’s id',
+    ),
+  });
+  // Read in any case, so that a wrong one is told.
+  const production = address(env, 'COUNTERSIGN_APNS_ADDRESS', 'api.push.apple.com:443');
+  const sandbox = address(env, 'COUNTERSIGN_APNS_SANDBOX_ADDRESS', 'api.sandbox.push.apple.com:443');
+  const ca = fileOf(env, 'COUNTERSIGN_APNS_CA', 'the path of a PEM file with certificates')?.toString();
+  return (
+    given && {
+      key: given.COUNTERSIGN_APNS_KEY,
+      keyId: given.COUNTERSIGN_APNS_KEY_ID,
+      teamId: given.COUNTERSIGN_APNS_TEAM_ID,
+      production,
+      sandbox,
+      ca,
+    }
+  );
+}
+
+function fcm(env: Environment): FcmConfig | undefined {
+  const name = 'COUNTERSIGN_FCM_CREDENTIALS';
+  const takes = "the path of a service account's JSON key file, as Google gives it";
+  const rootUrl = url(env, 'COUNTERSIGN_FCM_URL', ['https:', 'http:']);
+  const text = fileOf(env, name, takes)?.toString();
+  if (text === undefined) return undefined;
+  let account: Readonly<Record<string, unknown>>;
+  try {
+    account = JSON.parse(text) as typeof account;
+  } catch {
+    return refuse(name, takes);
+  }
+  const { project_id: projectId, client_email: clientEmail, private_key: privateKey, token_uri: tokenUri } = account;
+  if (
+    typeof projectId !== 'string' ||
+    typeof clientEmail !== 'string' ||
+    typeof privateKey !== 'string' ||
+    typeof tokenUri !== 'string' ||
+    !URL.canParse(tokenUri)
+  ) {
+    return refuse(name, takes);
+  }
+  return { projectId, clientEmail, privateKey: checkedKey(name, privateKey, ['rsa'], takes), tokenUri, rootUrl };
+}
+
+const largestLogo = 64 * 1024;
+
+function brandLogo(env: Environment, name: string): BrandLogo | undefined {
+  const takes = 'the path of a PNG, JPEG or GIF file of at most 64 KiB';
+  const content = fileOf(env, name, takes);
+  if (content === undefined) return undefined;
+  const magic = content.toString('latin1', 0, 8);
+  const type = magic.startsWith('\x89PNG') ? 'png' : magic.startsWith('\xff\xd8\xff') ? 'jpeg' : 'gif';
+  if ((type === 'gif' && !magic.startsWith('GIF8')) || content.byteLength > largestLogo) return refuse(name, takes);
+  return { contentType: `image/${type}`, content };
 }
 
 function keys(env: Environment, name: string): readonly NamedKey[] | undefined {

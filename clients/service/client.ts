@@ -4,6 +4,7 @@ import { type Client, createClient, type Interceptor } from '@connectrpc/connect
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { Accounts } from '../../gen/countersign/internal/v1/accounts_pb.ts';
 import { Sessions } from '../../gen/countersign/internal/v1/sessions_pb.ts';
+import { Support } from '../../gen/countersign/internal/v1/support_pb.ts';
 import { typedErrors } from '../errors.ts';
 
 export { CountersignError } from '../errors.ts';
@@ -20,6 +21,7 @@ export interface ServiceClientOptions {
 export interface ServiceClient {
   readonly accounts: Client<typeof Accounts>;
   readonly sessions: Client<typeof Sessions>;
+  readonly support: Client<typeof Support>;
 }
 
 export function createServiceClient({ baseUrl, serviceToken, timeoutMs = 5_000 }: ServiceClientOptions): ServiceClient {
@@ -32,5 +34,9 @@ export function createServiceClient({ baseUrl, serviceToken, timeoutMs = 5_000 }
     interceptors: [typedErrors, authorize],
     defaultTimeoutMs: timeoutMs,
   });
-  return { accounts: createClient(Accounts, transport), sessions: createClient(Sessions, transport) };
+  return {
+    accounts: createClient(Accounts, transport),
+    sessions: createClient(Sessions, transport),
+    support: createClient(Support, transport),
+  };
 }

@@ -1,13 +1,9 @@
-// Mail by SMTP. Takes a composed message and an address, and returns what the mail server said; knows no account.
+// Mail by SMTP, over one route or two. Takes a composed message and an address, and returns what the mail server said; knows
+// no account.
 
 import { createTransport } from 'nodemailer';
 import type { ComposedMessage } from './compose.ts';
-
-/** What became of a hand-over: the provider's answer is a value, in its own words. */
-export type Handover =
-  | { readonly kind: 'accepted'; readonly answer: string }
-  | { readonly kind: 'retry'; readonly answer: string }
-  | { readonly kind: 'refused'; readonly answer: string };
+import type { Handover } from './handover.ts';
 
 export interface Mailer {
   /** Hands a message over; `id` names it, so that the same one sent twice can be recognised. Never throws. */
@@ -15,16 +11,81 @@ export interface Mailer {
   close(): void;
 }
 
-export interface MailSettings {
-  /** `smtp://user:password@host:587` or `smtps://…`. */
-  readonly smtpUrl: string;
-  /** `Name <no-reply@example.com>` or the address alone. */
-  readonly from: string;
+/** RFC 6376: who signs, and with what. */
+export interface DkimSettings {
+  readonly domain: string;
+  readonly selector: string;
+  /** PEM, RSA or Ed25519. */
+  readonly privateKey: string;
 }
 
+/** A picture in the mail itself: one from elsewhere would tell who reads when. */
+export interface InlineImage {
+  readonly contentId: string;
+  readonly contentType: string;
+  readonly content: Uint8Array;
+}
+
+export interface MailSettings {
+  /** `smtp://user:password@host:587` or `smtps://…`, the preferred one first; at least one. */
+  readonly routes: readonly string[];
+  /** `Name <no-reply@example.com>` or the address alone. */
+  readonly from: string;
+  readonly dkim: DkimSettings | undefined;
+  readonly logo: InlineImage | undefined;
+  /** Milliseconds of a monotonic clock. */
+  readonly elapsedMs: () => number;
+}
+
+/** A route that could not be reached, or was busy, comes last for so long. */
+const avoidMs = 30_000;
+
 export function createMailer(settings: MailSettings): Mailer {
+  const routes = settings.routes.map((url) => ({ ...openRoute(url, settings.dkim), avoidUntil: 0 }));
+  const domain = settings.from.match(/@([^\s>]+)/)?.[1] ?? 'localhost';
+  const attachments = settings.logo && [
+    {
+      cid: settings.logo.contentId,
+      filename: `logo.${settings.logo.contentType.split('/')[1]}`,
+      contentType: settings.logo.contentType,
+      content: Buffer.from(settings.logo.content),
+      contentDisposition: 'inline' as const,
+    },
+  ];
+  return {
+    send: async (to, id, message) => {
+      const mail = {
+        // An object, so that nothing in the address is read as a second one.
+        to: { name: '', address: to },
+        from: settings.from,
+        messageId: `<${id}@${domain}>`,
+        // RFC 3834: no out-of-office answers to a program.
+        headers: { 'Auto-Submitted': 'auto-generated', 'X-Auto-Response-Suppress': 'All' },
+        ...(attachments === undefined ? {} : { attachments }),
+        ...message,
+      };
+      const now = settings.elapsedMs();
+      const inTurn = [...routes].sort((a, b) => Number(a.avoidUntil > now) - Number(b.avoidUntil > now));
+      const tried: Handover[] = [];
+      for (const route of inTurn) {
+        const handover = await handOver(route.transport, mail);
+        tried.push({ ...handover, answer: `${route.name}: ${handover.answer}` });
+        if (handover.kind === 'accepted' || handover.kind === 'refused') break;
+        // Another server may take it now.
+        route.avoidUntil = settings.elapsedMs() + avoidMs;
+      }
+      const last = tried.at(-1) ?? { kind: 'unreachable', answer: 'no route' };
+      return { ...last, answer: tried.map(({ answer }) => answer).join('; then ') };
+    },
+    close: () => {
+      for (const { transport } of routes) transport.close();
+    },
+  };
+}
+
+function openRoute(url: string, dkim: DkimSettings | undefined) {
   const transport = createTransport({
-    url: settings.smtpUrl,
+    url,
     pool: true,
     maxConnections: 5,
     // The job tries again, and knows that it does.
@@ -34,27 +95,25 @@ export function createMailer(settings: MailSettings): Mailer {
     socketTimeout: 10_000,
     disableFileAccess: true,
     disableUrlAccess: true,
+    ...(dkim === undefined
+      ? {}
+      : { dkim: { domainName: dkim.domain, keySelector: dkim.selector, privateKey: dkim.privateKey } }),
   });
-  const domain = settings.from.match(/@([^\s>]+)/)?.[1] ?? 'localhost';
-  return {
-    send: async (to, id, message) => {
-      try {
-        const sent = await transport.sendMail({
-          // An object, so that nothing in the address is read as a second one.
-          to: { name: '', address: to },
-          from: settings.from,
-          messageId: `<${id}@${domain}>`,
-          // RFC 3834: no out-of-office answers to a program.
-          headers: { 'Auto-Submitted': 'auto-generated', 'X-Auto-Response-Suppress': 'All' },
-          ...message,
-        });
-        return { kind: 'accepted', answer: sent.response };
-      } catch (error) {
-        return failure(error);
-      }
-    },
-    close: () => transport.close(),
-  };
+  return { name: new URL(url).host, transport };
+}
+
+type Route = ReturnType<typeof openRoute>;
+
+async function handOver(
+  transport: Route['transport'],
+  mail: Parameters<Route['transport']['sendMail']>[0],
+): Promise<Handover> {
+  try {
+    const sent = await transport.sendMail(mail);
+    return { kind: 'accepted', answer: sent.response };
+  } catch (error) {
+    return failure(error);
+  }
 }
 
 /** RFC 5321, 4.2.1: 5yz is final, 4yz and an unreachable server are worth another try. */
@@ -66,7 +125,8 @@ function failure(error: unknown): Handover {
       : error instanceof Error
         ? error.message
         : String(error);
-  // 535 and the like speak of our own credentials, which an operator will mend.
+  if (!(code >= 400)) return { kind: 'unreachable', answer: words };
+  // 530, 535 and the like speak of our own credentials, which an operator will mend.
   const final = code >= 500 && code !== 530 && code !== 534 && code !== 535 && code !== 538;
   return { kind: final ? 'refused' : 'retry', answer: words };
 }

@@ -1,33 +1,78 @@
-// What a job is told, and what the outbox needs of the store. Names only: never a code or an address.
+// What jobs are told, and what they need of the store. Names only: never a code, a token or an address.
 
-import type { Challenge, Delivery as DeliveryState } from '../domain/challenge.ts';
-import type { Delivery } from '../flows/ports.ts';
+import type { Challenge } from '../domain/challenge.ts';
+import type { Attempt, DeliveryState } from '../domain/delivery.ts';
+import type { PushRegistration } from '../domain/device.ts';
+import type { LoginEvent } from '../domain/login-event.ts';
+import type { DeliveryRecord } from '../flows/ports.ts';
 
-/** The identifier of the job that sends a delivery. */
-export const deliverTask = 'deliver';
+/** The identifiers of the jobs. Mail and push have workers of their own, so that neither waits for the other's provider. */
+export const tasks = {
+  mail: 'mail',
+  push: 'push',
+  /** Looks whether a code has arrived by app. */
+  fallBack: 'fall_back',
+  /** Takes the notifications of a challenge away that is over. */
+  settle: 'settle',
+  maintain: 'maintain',
+} as const;
 
-export interface DeliverPayload {
+export interface DeliveryJob {
   readonly accountId: string;
   readonly deliveryId: string;
+  /** The span of the call that decided it. */
+  readonly traceparent?: string | null;
 }
 
-/** A delivery with the challenge that it is for. */
-export interface QueuedDelivery {
-  readonly delivery: Delivery & { readonly state: Exclude<DeliveryState, 'NOT_SENT'>; readonly createTime: Date };
+export interface ChallengeJob {
+  readonly accountId: string;
+  readonly challengeId: string;
+}
+
+/** A delivery whose turn it is, with what it takes to send it. */
+export interface TakenDelivery {
+  readonly delivery: DeliveryRecord;
   readonly challenge: Challenge | undefined;
+  readonly event: LoginEvent | undefined;
+  /** The device that a push goes to, as it is registered now. */
+  readonly registration: PushRegistration | undefined;
+  /** Whether that device has a live session. */
+  readonly signedIn: boolean;
 }
 
-/** What the outbox reads and writes of a delivery. */
+/** What the jobs read and write of deliveries. */
 export interface DeliveryLog {
-  find(accountId: string, deliveryId: string): Promise<QueuedDelivery | undefined>;
-  /** Notes that it is being handed over, before it is. */
-  handOver(accountId: string, deliveryId: string, now: Date): Promise<void>;
-  /** Notes what the provider answered, in its own words. Where that is final, a foreign address is forgotten. */
-  note(
-    accountId: string,
-    deliveryId: string,
-    state: Exclude<DeliveryState, 'NOT_SENT'>,
-    answer: string,
+  /**
+   * The delivery, noted as being handed over from now on, if it is queued and due; `later` where its next try is not due
+   * yet; undefined where there is nothing left to do.
+   */
+  take(
+    job: DeliveryJob,
     now: Date,
+  ): Promise<TakenDelivery | { readonly later: Date; readonly delivery: DeliveryRecord } | undefined>;
+  /**
+   * Notes a try, and what the delivery is then; with `retryMs` it stays queued, and its job runs again in so many ms. Where
+   * it is final, a foreign address is forgotten.
+   */
+  note(
+    delivery: DeliveryRecord,
+    note: {
+      readonly state: DeliveryState;
+      readonly attempt: Attempt | undefined;
+      readonly retryMs: number | undefined;
+      readonly now: Date;
+    },
   ): Promise<void>;
+  /**
+   * Forgets where a device's pushes go, if that is still this token, registered no later than `since`. False where the device
+   * has another one by now.
+   */
+  forgetRegistration(
+    accountId: string,
+    deviceId: string,
+    registration: PushRegistration,
+    since: Date | undefined,
+  ): Promise<boolean>;
+  /** Runs the look at a challenge again in so many ms. */
+  fallBackLater(job: ChallengeJob, inMs: number): Promise<void>;
 }

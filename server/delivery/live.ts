@@ -1,7 +1,8 @@
 // The open streams of this replica: what each is told comes from one comparison with the database, whatever caused it:
 // opening, a word of the bus, a gap in it, an expiry, or the sweep that looks for what was lost.
 
-import { type AppDevice, appAudience, type Deliveries } from '../domain/challenge.ts';
+import { type AppDevice, appAudience, type Surroundings } from '../domain/challenge.ts';
+import type { CodeSend } from '../domain/delivery.ts';
 import type { Limits } from '../domain/limits.ts';
 import { decideStream, nextExpiry, type StreamState } from '../domain/watch.ts';
 import type { Bus, Clock, Codes, LiveEvent, LiveFeed, LiveStore, LiveStreams, OpenStream } from '../flows/ports.ts';
@@ -18,6 +19,8 @@ export interface LiveDeps {
 }
 
 export interface RunningLiveStreams extends LiveStreams {
+  /** How many are open here. */
+  openStreams(): number;
   /** Ends every stream, so that its app opens another elsewhere. */
   stop(): Promise<void>;
 }
@@ -82,7 +85,7 @@ export async function startLiveStreams(deps: LiveDeps): Promise<RunningLiveStrea
     // Only those that were open before the reading began: a later one has a reading of its own.
     const streams = [...group.streams].filter((stream) => stream.opened);
     if (streams.length === 0) return;
-    const { snapshot, devices, deliveries } = await store.snapshot(group.accountId, streams, clock.now());
+    const { snapshot, devices, codeSends } = await store.snapshot(group.accountId, streams, clock.now());
     const now = clock.now();
     for (const stream of streams) {
       const decision = decideStream(stream, snapshot, limits, now);
@@ -93,7 +96,7 @@ export async function startLiveStreams(deps: LiveDeps): Promise<RunningLiveStrea
       } else {
         stream.told = decision.told;
         for (const { kind, challenge } of decision.events) {
-          const around = surroundings(deliveries, devices, challenge.challengeId, challenge.deviceId);
+          const around = surroundings(codeSends, devices, challenge.challengeId, challenge.deviceId);
           if (kind === 'challengeResolved') stream.feed.push({ kind, challenge, around });
           else stream.feed.push({ kind, challenge, around, code: codes.derive(challenge, 'APP') });
         }
@@ -148,6 +151,7 @@ export async function startLiveStreams(deps: LiveDeps): Promise<RunningLiveStrea
 
   return {
     replicaId,
+    openStreams: () => turns.reduce((count, streams) => count + streams.size, 0),
     forget: (accountId, streamId) => void forgotten.push({ accountId, streamId }),
     attach: (accountId, { streamId, sessionId, deviceId }, cut): LiveFeed => {
       const group = groups.get(accountId) ?? {
@@ -207,12 +211,12 @@ function openStream({ streamId, sessionId, deviceId }: Stream): OpenStream {
 }
 
 function surroundings(
-  deliveries: ReadonlyMap<string, Deliveries>,
+  codeSends: ReadonlyMap<string, readonly CodeSend[]>,
   devices: readonly AppDevice[],
   challengeId: string,
   askingDeviceId: string | null,
-) {
-  return { deliveries: deliveries.get(challengeId) ?? {}, audience: appAudience(devices, askingDeviceId) };
+): Surroundings {
+  return { codeSends: codeSends.get(challengeId) ?? [], audience: appAudience(devices, askingDeviceId) };
 }
 
 /** What waits for one stream's reader. It holds a few challenges at most: a reader that falls behind is cut. */

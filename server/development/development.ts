@@ -11,6 +11,7 @@ import type { Logger } from '../platform/log.ts';
 import { hashServiceToken, scopes } from '../platform/service-tokens.ts';
 import { startEmbeddedPostgres } from './embedded-postgres.ts';
 import { startMailbox } from './mailbox.ts';
+import { startDevelopmentPush } from './push.ts';
 
 export interface Development {
   readonly config: AppConfig;
@@ -33,13 +34,14 @@ export async function startDevelopment(config: Config, log: Logger): Promise<Dev
   const dataDir = resolve(config.dataDir);
   await mkdir(dataDir, { recursive: true });
   const made = await readOrMake(resolve(dataDir, 'development.json'));
-  const [postgres, mailbox] = await Promise.all([
+  const [postgres, mailbox, push] = await Promise.all([
     config.databaseUrl === undefined
       ? startEmbeddedPostgres({ dataDir: resolve(dataDir, 'postgres'), log })
       : undefined,
     config.smtpUrl === undefined
       ? startMailbox({ webAddress: config.mailboxAddress, smtpAddress: config.mailboxSmtpAddress, log })
       : undefined,
+    config.devPush ? startDevelopmentPush((line) => process.stdout.write(line)) : undefined,
   ]);
   // Mails wait for it; who starts the server need not.
   mailbox?.ready.catch((error) => log.error({ err: error }, 'there is no mailbox'));
@@ -49,6 +51,8 @@ export async function startDevelopment(config: Config, log: Logger): Promise<Dev
       ...config,
       databaseUrl: config.databaseUrl ?? postgres?.url ?? '',
       smtpUrl: config.smtpUrl ?? mailbox?.smtpUrl ?? '',
+      apns: config.apns ?? push?.apns,
+      fcm: config.fcm ?? push?.fcm,
       codeKeys: config.codeKeys ?? [{ keyId: 'development', key: Buffer.from(made.codeKey, 'base64') }],
       signingKeys: config.signingKeys ?? [{ keyId: 'development', key: Buffer.from(made.signingKey, 'base64') }],
       serviceTokens: [...config.serviceTokens, { name: 'development', scopes, hash: hashServiceToken(serviceToken) }],
@@ -69,7 +73,7 @@ export async function startDevelopment(config: Config, log: Logger): Promise<Dev
       return introduction(app, config, mailbox?.webUrl, serviceToken, made.demoPassword);
     },
     stop: async () => {
-      await Promise.all([postgres?.stop(), mailbox?.stop()]);
+      await Promise.all([postgres?.stop(), mailbox?.stop(), push?.stop()]);
     },
   };
 }

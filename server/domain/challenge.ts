@@ -1,6 +1,7 @@
 // A challenge: when it can be sent, tried and verified, and what its holder may do next. Pure: takes the time, codes and
 // randomness as values, and returns decisions as values.
 
+import { type CodeSend, deliveryOn, type PushService } from './delivery.ts';
 import type { DeviceDescription, Origin } from './device.ts';
 import type { Limits } from './limits.ts';
 
@@ -54,6 +55,8 @@ export interface AppDevice {
   readonly deviceId: string;
   /** Whether it has an open stream. */
   readonly watching: boolean;
+  /** Where its notifications go; null without a registration, or where the service is not configured. */
+  readonly push: PushService | null;
 }
 
 /** The devices that could show a code to their owner now: all but the one that asks. */
@@ -63,7 +66,7 @@ export function appAudience(devices: readonly AppDevice[], askingDeviceId: strin
 
 /** Where a first code goes: to the app where a device is reachable at once, else by e-mail. */
 export function chooseDefaultChannel(audience: readonly AppDevice[]): Channel {
-  return audience.some((device) => device.watching) ? 'APP' : 'EMAIL';
+  return audience.some((device) => device.watching || device.push !== null) ? 'APP' : 'EMAIL';
 }
 
 export interface ChannelView {
@@ -90,16 +93,19 @@ export interface ChallengeView {
   readonly attemptsRemaining: number;
 }
 
-/** How far the newest send of each channel has come; a channel that is absent was not sent. */
-export type Deliveries = Readonly<Partial<Record<Channel, Delivery>>>;
-
 export function challengeState(challenge: Challenge, now: Date): ChallengeState {
   return challenge.state === 'PENDING' && now >= challenge.expireTime ? 'EXPIRED' : challenge.state;
 }
 
+/** When it was over, or now. */
+function overSince({ settleTime, expireTime }: Challenge, now: Date): Date {
+  return new Date(Math.min(...[settleTime ?? now, expireTime, now].map(Number)));
+}
+
 /** What is known around a challenge when it is looked at. */
 export interface Surroundings {
-  readonly deliveries: Deliveries;
+  /** What was sent of its code. */
+  readonly codeSends: readonly CodeSend[];
   /** The devices that could show its code. */
   readonly audience: readonly AppDevice[];
 }
@@ -127,10 +133,11 @@ export function viewChannels(
   maskedEmail: string,
   defaultChannel: Channel,
   challenge: Challenge | undefined,
-  { deliveries, audience }: Surroundings,
+  { codeSends, audience }: Surroundings,
   limits: Limits,
   now: Date,
 ): readonly ChannelView[] {
+  const until = challenge === undefined ? now : overSince(challenge, now);
   const view = (channel: Channel): ChannelView => {
     const sends = sendsOf(challenge, channel);
     const next = nextSendTime(sends, limits);
@@ -141,7 +148,7 @@ export function viewChannels(
       available: isAvailable(channel, audience),
       nextSendTime: next !== undefined && next > now ? next : undefined,
       sendsRemaining: Math.max(0, limits.sendsPerChannel - sends.count),
-      delivery: deliveries[channel] ?? 'NOT_SENT',
+      delivery: deliveryOn(channel, codeSends, audience, limits, until),
     };
   };
   return defaultChannel === 'APP' ? [view('APP'), view('EMAIL')] : [view('EMAIL'), view('APP')];

@@ -61,7 +61,12 @@ export class DomainError extends Error {
   }
 }
 
+/** Whether something is out of reach that may come back. */
+export function isAway(error: unknown): boolean {
+  return error instanceof DomainError && error.refusal.reason === 'DEPENDENCY_UNAVAILABLE';
+}
+
 /** Whether nothing was decided because something is out of reach or broken; every other refusal was decided. */
 export function isOutage(error: unknown): boolean {
-  return !(error instanceof DomainError) || error.refusal.reason === 'DEPENDENCY_UNAVAILABLE';
+  return !(error instanceof DomainError) || isAway(error);
 }

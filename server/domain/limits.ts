@@ -14,6 +14,8 @@ export interface Limits {
   readonly sendsPerChannel: number;
   /** The wait before the second, third, … send on a channel; the last one repeats. */
   readonly resendWaitsMs: readonly number[];
+  /** A code that no device has shown within this counts as not arrived by app. */
+  readonly shownWithinMs: number;
   readonly challengesPerAccount: Budget;
   readonly wrongCodesBeforeWait: number;
   readonly wrongCodeFirstWaitMs: number;

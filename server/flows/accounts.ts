@@ -2,6 +2,7 @@
 
 import { type Account, admitVerification, passwordWeaknesses } from '../domain/account.ts';
 import { DomainError } from '../domain/errors.ts';
+import { appendAndAlert } from './alerts.ts';
 import { type Deps as CommonDeps, decide, eventOf, refuse } from './context.ts';
 import type { DirectoryAccount, DirectoryWriter } from './ports.ts';
 
@@ -63,18 +64,19 @@ export async function updateAccount(
     if (newEmail !== undefined && newEmail !== before.email) {
       tx.closeChallenges(now);
       tx.appendEvent(eventOf(deps, accountId, 'SETTINGS_CHANGED', now));
-      tx.send(
-        {
-          accountId,
-          deliveryId: deps.random.uuid(now),
-          kind: 'EMAIL_CHANGED',
-          channel: 'EMAIL',
-          challengeId: null,
-          address: before.email,
-          locale: before.locale,
-        },
-        now,
-      );
+      const toBefore = {
+        accountId,
+        deliveryId: deps.random.uuid(now),
+        kind: 'EMAIL_CHANGED',
+        channel: 'EMAIL',
+        pushService: null,
+        deviceId: null,
+        challengeId: null,
+        eventId: null,
+        address: before.email,
+        locale: before.locale,
+      } as const;
+      tx.send([toBefore], now);
     }
     return { ok: undefined };
   });
@@ -88,7 +90,7 @@ export async function setPassword(deps: Deps, accountId: string, password: strin
   const passwordHash = await deps.directoryWriter.hashPassword(password);
   const now = deps.clock.now();
   await decide(deps, accountId, async (tx) => {
-    const account = await tx.account;
+    const [account, devices] = await Promise.all([tx.account, tx.appDevices(now)]);
     if (account === undefined) return refuse({ reason: 'ACCOUNT_UNKNOWN' });
     tx.setPasswordHash(passwordHash, now);
     tx.saveAccount({
@@ -100,7 +102,8 @@ export async function setPassword(deps: Deps, accountId: string, password: strin
     });
     tx.endSessions({}, 'PASSWORD_CHANGED', now);
     tx.closeChallenges(now);
-    tx.appendEvent(eventOf(deps, accountId, 'PASSWORD_CHANGED', now));
+    const event = eventOf(deps, accountId, 'PASSWORD_CHANGED', now);
+    appendAndAlert(deps, tx, 'PASSWORD_CHANGED', event, devices, null, now);
     return { ok: undefined };
   });
   return getAccount(deps, { accountId });

@@ -1,19 +1,16 @@
-// Codes on trusted devices: which they may show, the stream that brings them, and "it wasn't me".
+// Codes on trusted devices: which they may show, and the stream that brings them.
 
-import type { Advice } from '../domain/advice.ts';
 import {
   type Challenge,
   type ChallengeView,
-  challengeState,
   mayShowCode,
   type Surroundings,
   viewChallenge,
 } from '../domain/challenge.ts';
 import type { DeviceDescription, Origin } from '../domain/device.ts';
 import { surroundingsIn } from './codes.ts';
-import { type Deps, decideFor, eventOf, refuse, type SignedInCaller } from './context.ts';
+import { type Deps, decideFor, refuse, type SignedInCaller } from './context.ts';
 import type { LiveEvent, OpenStream } from './ports.ts';
-import { endTrust } from './trusted-devices.ts';
 
 /** A challenge as a trusted device sees it: with who asks. */
 export interface DeviceChallengeView extends ChallengeView {
@@ -34,71 +31,12 @@ export async function listPendingCodes(deps: Deps, caller: SignedInCaller): Prom
     const codes: PendingCode[] = [];
     for (const challenge of await tx.challengesInApp(now)) {
       if (!mayShowCode(challenge, deviceId, now)) continue;
-      tx.markShown(challenge.challengeId, now);
+      tx.markShown(challenge.challengeId, deviceId, now);
       const challengeView = viewForDevice(deps, challenge, await surroundingsIn(tx, challenge, now), now);
       codes.push({ challenge: challengeView, code: deps.codes.derive(challenge, 'APP') });
     }
     return { ok: codes };
   });
-}
-
-/**
- * "It wasn't me", by a trusted device. The challenge closes, and its network waits an hour; of one that was verified the
- * session and its device's trust end, and the account needs a new password.
- */
-export async function denyChallenge(
-  deps: Deps,
-  challengeId: string,
-  caller: SignedInCaller,
-): Promise<readonly Advice[]> {
-  const now = deps.clock.now();
-  return decideFor(deps, caller, async (tx, account) => {
-    const challenge = await tx.challenge(challengeId);
-    if (challenge === undefined) return refuse({ reason: 'CHALLENGE_UNKNOWN' });
-    const wasVerified = challenge.state === 'VERIFIED';
-    const advice = adviceAfterDenial(challenge);
-    if (challenge.denyTime !== null) return { ok: advice };
-
-    const isOpen = challengeState(challenge, now) === 'PENDING';
-    const closed = isOpen ? ({ state: 'CLOSED', settleTime: now } as const) : {};
-    tx.saveChallenge({ ...challenge, ...closed, denyTime: now });
-    tx.appendEvent(
-      // Of who asked, not of who denied.
-      eventOf(deps, account.accountId, 'CHALLENGE_DENIED', now, {
-        device: challenge.device,
-        challengeId,
-        origin: challenge.origin,
-      }),
-    );
-    if (wasVerified) {
-      tx.saveAccount({ ...account, passwordChangeRequired: true });
-      tx.closeChallenges(now);
-      const session = challenge.sessionId === null ? undefined : await tx.session(challenge.sessionId);
-      const intruder = session && (await tx.device(session.deviceId));
-      if (intruder !== undefined) {
-        endTrust(tx, intruder, now);
-        tx.appendEvent(
-          eventOf(deps, account.accountId, 'DEVICE_REMOVED', now, {
-            device: challenge.device,
-            deviceId: intruder.deviceId,
-          }),
-        );
-      }
-    }
-    return { ok: advice };
-  });
-}
-
-/** Somebody knows the password; who got in may have read the code in the mailbox, and may have left a device. */
-function adviceAfterDenial(challenge: Challenge): readonly Advice[] {
-  if (challenge.state !== 'VERIFIED') return ['CHANGE_PASSWORD', 'CHANGE_PASSWORD_ELSEWHERE'];
-  const readMail = challenge.sends.EMAIL !== undefined;
-  return [
-    'CHANGE_PASSWORD',
-    'CHANGE_PASSWORD_ELSEWHERE',
-    'REVIEW_TRUSTED_DEVICES',
-    ...(readMail ? (['CHECK_MAILBOX'] as const) : []),
-  ];
 }
 
 /** What a device hears while it is open. Ends with `signedOut` or `ended`; the last word on both is the caller's. */
@@ -134,7 +72,8 @@ export async function* watchDevice(
       // Whoever takes the next event has written this one.
       if (event.kind === 'codeArrived') {
         // What is not noted now is noted when the device asks for its codes; the stream need not break for it.
-        await deps.store.markShown(accountId, event.challenge.challengeId, deps.clock.now()).catch(() => {});
+        const { challengeId } = event.challenge;
+        await deps.store.markShown(accountId, challengeId, stream.deviceId, deps.clock.now()).catch(() => {});
       }
       if (event.kind === 'signedOut' || event.kind === 'ended') return;
     }

@@ -16,13 +16,14 @@ import {
   sentChannels,
   viewChallenge,
 } from '../domain/challenge.ts';
+import type { PushService } from '../domain/delivery.ts';
 import type { DeviceDescription } from '../domain/device.ts';
 import { DomainError, type Refusal } from '../domain/errors.ts';
 import { budgetWait } from '../domain/limits.ts';
 import { maskEmail } from '../domain/mask.ts';
 import { networkOf } from '../domain/network.ts';
 import { type Caller, type Deps, decide, eventOf, type Outcome, refuse } from './context.ts';
-import type { AccountTransaction, DirectoryAccount } from './ports.ts';
+import type { AccountTransaction, Delivery, DirectoryAccount } from './ports.ts';
 
 /** A challenge and its requester's secret. */
 export interface ChallengeGrant {
@@ -86,7 +87,7 @@ export async function openChallenge(
     wrongCodes: 0,
     sends: {},
   };
-  const around = { deliveries: {}, audience };
+  const around = { codeSends: [], audience };
   const sent = sendOn(deps, tx, challenge, challenge.defaultChannel, around, now, tx.insertChallenge);
   return 'refused' in sent ? sent : { ok: { challengeToken: token, challenge: sent.ok } };
 }
@@ -118,7 +119,8 @@ export async function sendCode(deps: Deps, challengeToken: string, channel: Chan
   return decide(deps, held.accountId, send, key);
 }
 
-function sendOn(
+/** Sends the code on a channel, if it may be sent now. */
+export function sendOn(
   deps: Deps,
   tx: AccountTransaction,
   challenge: Challenge,
@@ -157,22 +159,42 @@ function sendOn(
           origin: sent.origin,
         }),
       );
-      tx.send(
-        {
-          accountId: sent.accountId,
-          deliveryId: deps.random.uuid(now),
-          kind: 'CODE',
-          channel,
-          challengeId: sent.challengeId,
-          address: null,
-          locale: sent.locale,
-        },
-        now,
-      );
-      const deliveries = { ...around.deliveries, [channel]: 'QUEUED' as const };
-      return { ok: viewChallenge(sent, { ...around, deliveries }, deps.limits, now) };
+      const deliveries = codeDeliveries(deps, sent, channel, around, now);
+      tx.send(deliveries, now);
+      if (channel === 'APP') {
+        const pushed = deliveries.some(({ pushService }) => pushService !== null);
+        if (pushed) tx.settleLater(sent.challengeId, sent.expireTime.getTime() - now.getTime());
+        if (!sentChannels(sent).includes('EMAIL')) tx.fallBackLater(sent.challengeId, deps.limits.shownWithinMs);
+      }
+      const justSent = deliveries.map((delivery) => ({ ...delivery, state: 'QUEUED' as const, createTime: now }));
+      const codeSends = [...around.codeSends, ...justSent];
+      return { ok: viewChallenge(sent, { ...around, codeSends }, deps.limits, now) };
     }
   }
+}
+
+/** One mail; or what open apps show, and a push to each device that takes them. */
+function codeDeliveries(
+  deps: Deps,
+  { accountId, challengeId, locale }: Challenge,
+  channel: Channel,
+  { audience }: Surroundings,
+  now: Date,
+): readonly Delivery[] {
+  const one = (pushService: PushService | null, deviceId: string | null): Delivery => ({
+    accountId,
+    deliveryId: deps.random.uuid(now),
+    kind: 'CODE',
+    channel,
+    pushService,
+    deviceId,
+    challengeId,
+    eventId: null,
+    address: null,
+    locale,
+  });
+  if (channel === 'EMAIL') return [one(null, null)];
+  return [one(null, null), ...audience.flatMap(({ push, deviceId }) => (push === null ? [] : [one(push, deviceId)]))];
 }
 
 /** The refusals that say no more than the challenge. */
@@ -198,8 +220,8 @@ export async function viewIn(
 
 /** What is around a challenge, with what this transaction has sent. */
 export async function surroundingsIn(tx: AccountTransaction, challenge: Challenge, now: Date): Promise<Surroundings> {
-  const [deliveries, devices] = await Promise.all([tx.deliveriesOf(challenge.challengeId), tx.appDevices(now)]);
-  return { deliveries, audience: appAudience(devices, challenge.deviceId) };
+  const [codeSends, devices] = await Promise.all([tx.codeSendsOf(challenge.challengeId), tx.appDevices(now)]);
+  return { codeSends, audience: appAudience(devices, challenge.deviceId) };
 }
 
 /**

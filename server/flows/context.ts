@@ -13,6 +13,7 @@ import type {
   Clock,
   Codes,
   Directory,
+  Links,
   LiveStreams,
   Places,
   Random,
@@ -27,6 +28,7 @@ export interface Deps {
   readonly secrets: Secrets;
   readonly tokens: AccessTokens;
   readonly codes: Codes;
+  readonly links: Links;
   readonly places: Places;
   readonly directory: Directory;
   readonly store: Store;

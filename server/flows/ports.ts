@@ -2,7 +2,8 @@
 // nothing of theirs.
 
 import type { Account } from '../domain/account.ts';
-import type { AppDevice, Challenge, Channel, Deliveries, Surroundings } from '../domain/challenge.ts';
+import type { AppDevice, Challenge, Channel, Surroundings } from '../domain/challenge.ts';
+import type { Attempt, CodeSend, DeliveryKind, DeliveryState, PushService } from '../domain/delivery.ts';
 import type { Device, Origin, PushRegistration } from '../domain/device.ts';
 import type { PasswordGuess } from '../domain/limits.ts';
 import type { LoginEvent } from '../domain/login-event.ts';
@@ -16,6 +17,8 @@ export interface Clock {
 export interface Random {
   /** A UUIDv7 of this time: later ones sort later, also within a millisecond. */
   uuid(now: Date): string;
+  /** Evenly distributed in [0, 1). No secret may be made of it. */
+  fraction(): number;
 }
 
 /** Bearer secrets. Only their SHA-256 is ever kept. */
@@ -127,12 +130,45 @@ export interface Delivery {
   readonly accountId: string;
   /** UUIDv7. */
   readonly deliveryId: string;
-  readonly kind: 'CODE' | 'EMAIL_CHANGED';
+  readonly kind: DeliveryKind;
   readonly channel: Channel;
+  /** Of a push; on the channel APP null for what open apps show. */
+  readonly pushService: PushService | null;
+  /** Of a push; of what an open app has shown, the first that did. */
+  readonly deviceId: string | null;
+  /** The challenge whose code it is. */
   readonly challengeId: string | null;
+  /** What a notice is about. */
+  readonly eventId: string | null;
   /** Where it goes, if not to the account's address; forgotten when it is sent. */
   readonly address: string | null;
-  readonly locale: string;
+  /** BCP 47; null for the account's own language. */
+  readonly locale: string | null;
+}
+
+/** A delivery with what has become of it. */
+export interface DeliveryRecord extends Delivery {
+  readonly state: DeliveryState;
+  readonly createTime: Date;
+  /** When it was last handed to its provider, or was about to be. */
+  readonly handoverTime: Date | null;
+  readonly nextAttemptTime: Date | null;
+  readonly endTime: Date | null;
+  readonly attempts: readonly Attempt[];
+}
+
+/** Signed links in e-mails. Nothing is stored of them. */
+export interface Links {
+  /** A token that says which challenge it denies, good until `expireTime`. */
+  sign(link: DenyLink): string;
+  /** What a token says; undefined where it was not signed by us, or is over. */
+  read(token: string, now: Date): DenyLink | undefined;
+}
+
+export interface DenyLink {
+  readonly accountId: string;
+  readonly challengeId: string;
+  readonly expireTime: Date;
 }
 
 /** A signed-in device with what every call needs to know of its account; read at every call. */
@@ -193,7 +229,7 @@ export interface LiveStore {
   ): Promise<{
     readonly snapshot: AccountSnapshot;
     readonly devices: readonly AppDevice[];
-    readonly deliveries: ReadonlyMap<string, Deliveries>;
+    readonly codeSends: ReadonlyMap<string, readonly CodeSend[]>;
   }>;
   /** Which of these accounts have something to tell: for what a bus may have lost. */
   accountsToTell(
@@ -238,9 +274,11 @@ export interface AccountTransaction {
   challengesInApp(now: Date): Promise<readonly Challenge[]>;
   /** Closes every pending challenge. */
   closeChallenges(now: Date): void;
-  deliveriesOf(challengeId: string): Promise<Deliveries>;
+  codeSendsOf(challengeId: string): Promise<readonly CodeSend[]>;
+  /** Every delivery of a challenge, oldest first. */
+  deliveriesOf(challengeId: string): Promise<readonly DeliveryRecord[]>;
   /** Notes that a device has shown the code of a challenge. */
-  markShown(challengeId: string, now: Date): void;
+  markShown(challengeId: string, deviceId: string, now: Date): void;
 
   session(sessionId: string): Promise<Session | undefined>;
   sessionByRefreshFamily(familyHash: Uint8Array): Promise<Session | undefined>;
@@ -275,8 +313,12 @@ export interface AccountTransaction {
   /** Takes one guess back: the password was right. */
   forgetPasswordGuess(emailHash: Uint8Array, guessId: string): void;
   appendEvent(event: LoginEvent): void;
-  /** Writes the delivery's row and its job. */
-  send(delivery: Delivery, now: Date): void;
+  /** Writes the rows of deliveries and the jobs of those that a provider has to bring. */
+  send(deliveries: readonly Delivery[], now: Date): void;
+  /** Looks in so many ms whether the code has arrived by app; see flows/fallback.ts. */
+  fallBackLater(challengeId: string, inMs: number): void;
+  /** Takes the notifications of a challenge's code away in so many ms; whatever settles it before does so at once. */
+  settleLater(challengeId: string, inMs: number): void;
   /** Embedded directory only. */
   setPasswordHash(passwordHash: string, now: Date): void;
   /** Embedded directory only. Returns the entry as it was, or that the address is another account's. */
@@ -288,6 +330,25 @@ export interface AccountTransaction {
 
 /** A secret of the account's that its bearer must hold, as its hash. */
 export type AccountKey = { readonly challengeToken: Uint8Array } | { readonly refreshFamily: Uint8Array };
+
+/** What is kept of a challenge, for support. */
+export interface FoundTrace {
+  readonly challenge: Challenge;
+  /** Oldest first. */
+  readonly deliveries: readonly DeliveryRecord[];
+  readonly wrongCodeTimes: readonly Date[];
+  /** The account's devices, as far as they are known. */
+  readonly devices: readonly Pick<Device, 'deviceId' | 'displayName' | 'model'>[];
+}
+
+/** A device with trust or a live session, for support. */
+export interface SupportDevice {
+  readonly device: Device;
+  readonly signedIn: boolean;
+  readonly appOpen: boolean;
+  readonly pushService: PushService | null;
+  readonly pushRegisterTime: Date | null;
+}
 
 /** PostgreSQL. Every method refuses with DEPENDENCY_UNAVAILABLE where it is out of reach or silent. */
 export interface Store {
@@ -321,7 +382,15 @@ export interface Store {
   appDevices(accountId: string, now: Date): Promise<readonly AppDevice[]>;
   devicesWithTrust(accountId: string): Promise<readonly Device[]>;
   /** Notes that a device has shown the code of a challenge. */
-  markShown(accountId: string, challengeId: string, now: Date): Promise<void>;
+  markShown(accountId: string, challengeId: string, deviceId: string, now: Date): Promise<void>;
+  findChallenge(accountId: string, challengeId: string): Promise<Challenge | undefined>;
+  /** A challenge of the account, or its newest. */
+  traceChallenge(accountId: string, challengeId: string | undefined): Promise<FoundTrace | undefined>;
+  /** Its devices, newest use first, and its newest challenges, newest first. */
+  accountSecurity(accountId: string): Promise<{
+    readonly devices: readonly SupportDevice[];
+    readonly challenges: readonly { readonly challenge: Challenge; readonly codeSends: readonly CodeSend[] }[];
+  }>;
   deleteStream(accountId: string, streamId: string): Promise<void>;
   /** Writes an event that nothing else depends on. For an account that does not exist it does the same work in vain. */
   appendEvent(event: LoginEvent): Promise<void>;

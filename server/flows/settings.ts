@@ -10,10 +10,12 @@ import {
   viewChannels,
 } from '../domain/challenge.ts';
 import { DomainError } from '../domain/errors.ts';
+import type { LoginEvent } from '../domain/login-event.ts';
 import { maskEmail } from '../domain/mask.ts';
 import { isVerified } from '../domain/session.ts';
+import { appendAndAlert } from './alerts.ts';
 import { type ChallengeGrant, openChallenge, tryCode, viewIn } from './codes.ts';
-import { type Deps, decideFor, describe, eventOfDevice, refuse, type SignedInCaller } from './context.ts';
+import { type Deps, decideFor, describe, eventOfDevice, type Outcome, refuse, type SignedInCaller } from './context.ts';
 import type { DirectoryAccount } from './ports.ts';
 
 export interface Settings {
@@ -51,18 +53,21 @@ export async function updateSettings(
   const now = deps.clock.now();
   const { accountId, sessionId } = caller.session;
   return decideFor<SettingsResult>(deps, caller, async (tx, account) => {
-    const settings = async (as: Account): Promise<SettingsResult> => ({
-      settings: settingsOf(deps, caller, as, directory, await tx.appDevices(now), now),
+    const settings = (as: Account, devices: readonly AppDevice[]): SettingsResult => ({
+      settings: settingsOf(deps, caller, as, directory, devices, now),
     });
     const unchanged = update.twoStepEnabled === undefined || update.twoStepEnabled === account.twoStepEnabled;
-    if (unchanged) return { ok: await settings(account) };
+    if (unchanged) return { ok: settings(account, await tx.appDevices(now)) };
 
-    if (update.twoStepEnabled === true) {
-      const switchedOn = { ...account, twoStepEnabled: true };
-      tx.saveAccount(switchedOn);
-      tx.appendEvent(eventOfDevice(deps, caller, 'SETTINGS_CHANGED', now));
-      return { ok: await settings(switchedOn) };
-    }
+    const switchTo = async (changed: Account, more: Partial<LoginEvent>): Promise<Outcome<SettingsResult>> => {
+      const devices = await tx.appDevices(now);
+      tx.saveAccount(changed);
+      const event = eventOfDevice(deps, caller, 'SETTINGS_CHANGED', now, more);
+      const kind = changed.twoStepEnabled ? 'TWO_STEP_ON' : 'TWO_STEP_OFF';
+      appendAndAlert(deps, tx, kind, event, devices, caller.device.deviceId, now);
+      return { ok: settings(changed, devices) };
+    };
+    if (update.twoStepEnabled === true) return switchTo({ ...account, twoStepEnabled: true }, {});
 
     if (!isVerified(caller.session)) return refuse({ reason: 'DEVICE_NOT_TRUSTED' });
     if (update.challengeToken === '') {
@@ -93,11 +98,8 @@ export async function updateSettings(
     // A code switches off once: who switched on again since then is asked again.
     if (tried.ok.again)
       return refuse({ reason: 'CHALLENGE_CLOSED', challenge: await viewIn(deps, tx, challenge, now) });
-    const switchedOff = { ...tried.ok.account, twoStepEnabled: false };
-    tx.saveAccount(switchedOff);
     tx.saveChallenge({ ...challenge, state: 'VERIFIED', settleTime: now });
-    tx.appendEvent(eventOfDevice(deps, caller, 'SETTINGS_CHANGED', now, { challengeId: challenge.challengeId }));
-    return { ok: await settings(switchedOff) };
+    return switchTo({ ...tried.ok.account, twoStepEnabled: false }, { challengeId: challenge.challengeId });
   });
 }
 
@@ -119,7 +121,7 @@ function settingsOf(
       maskEmail(directory.email),
       defaultChannel,
       undefined,
-      { audience, deliveries: {} },
+      { audience, codeSends: [] },
       deps.limits,
       now,
     ),

@@ -7,6 +7,7 @@ import { DomainError, isOutage } from '../domain/errors.ts';
 import { admitPasswordGuess } from '../domain/limits.ts';
 import { networkOf } from '../domain/network.ts';
 import { isTrusted } from '../domain/trust.ts';
+import { appendAndAlert } from './alerts.ts';
 import { type ChallengeGrant, openChallenge, reissueChallenge, tryCode, viewIn } from './codes.ts';
 import { type Caller, type Deps, decide, eventOf, type Outcome, refuse } from './context.ts';
 import type { AccountTransaction, DirectoryAccount } from './ports.ts';
@@ -159,18 +160,18 @@ async function admitDevice(
   }
 
   if (!account.twoStepEnabled) {
+    const others = await tx.appDevices(now);
     const device = newDevice(deps, account.accountId, request.device, origin, now);
     tx.insertDevice(device);
     const opened = openSession(deps, tx, device, ['pwd'], now);
-    tx.appendEvent(
-      eventOf(deps, account.accountId, 'SIGNED_IN_WITHOUT_TWO_STEP', now, {
-        device: request.device,
-        deviceId: device.deviceId,
-        sessionId: opened.session.sessionId,
-        origin,
-        unusual: ['NEW_DEVICE'],
-      }),
-    );
+    const event = eventOf(deps, account.accountId, 'SIGNED_IN_WITHOUT_TWO_STEP', now, {
+      device: request.device,
+      deviceId: device.deviceId,
+      sessionId: opened.session.sessionId,
+      origin,
+      unusual: ['NEW_DEVICE'],
+    });
+    appendAndAlert(deps, tx, 'NEW_SIGN_IN', event, others, device.deviceId, now);
     return { ok: { opened, account } };
   }
 
@@ -209,10 +210,11 @@ export async function verifyCode(
   const now = deps.clock.now();
   const key = { challengeToken: held.hash };
   const verify = async (tx: AccountTransaction): Promise<Outcome<VerifiedSignIn>> => {
-    const [before, challenge, trusted] = await Promise.all([
+    const [before, challenge, trusted, others] = await Promise.all([
       tx.account,
       tx.challengeByToken(held.hash),
       trustDevice ? tx.devicesWithTrust() : [],
+      tx.appDevices(now),
     ]);
     if (before === undefined || challenge?.purpose !== 'SIGN_IN') return refuse({ reason: 'CHALLENGE_UNKNOWN' });
     const tried = await tryCode(deps, tx, before, challenge, code, caller, now);
@@ -234,7 +236,7 @@ export async function verifyCode(
     if (account !== before) tx.saveAccount(account);
     const origin = deps.places.originOf(caller.ipAddress);
     const secret = trustDevice ? deps.secrets.issue(account.accountId) : undefined;
-    if (trustDevice) makeRoomForOne(deps, tx, trusted, now);
+    if (trustDevice) makeRoomForOne(deps, tx, trusted, others, now);
     const device: Device = {
       ...newDevice(deps, account.accountId, { ...challenge.device, appVersion: caller.appVersion }, origin, now),
       ...(secret === undefined ? {} : { tokenHash: secret.hash, trustTime: now }),
@@ -242,16 +244,15 @@ export async function verifyCode(
     tx.insertDevice(device);
     const opened = openSession(deps, tx, device, ['pwd', 'otp'], now);
     tx.saveChallenge({ ...challenge, state: 'VERIFIED', settleTime: now, sessionId: opened.session.sessionId });
-    tx.appendEvent(
-      eventOf(deps, account.accountId, 'SIGNED_IN_WITH_CODE', now, {
-        device: challenge.device,
-        deviceId: device.deviceId,
-        sessionId: opened.session.sessionId,
-        challengeId: challenge.challengeId,
-        origin,
-        unusual: ['NEW_DEVICE'],
-      }),
-    );
+    const event = eventOf(deps, account.accountId, 'SIGNED_IN_WITH_CODE', now, {
+      device: challenge.device,
+      deviceId: device.deviceId,
+      sessionId: opened.session.sessionId,
+      challengeId: challenge.challengeId,
+      origin,
+      unusual: ['NEW_DEVICE'],
+    });
+    appendAndAlert(deps, tx, 'NEW_SIGN_IN', event, others, device.deviceId, now);
     return { ok: { opened, account, deviceToken: secret?.token ?? '' } };
   };
   const { opened, account, deviceToken } = await decide(deps, held.accountId, verify, key);

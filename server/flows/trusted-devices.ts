@@ -1,9 +1,11 @@
 // The devices of an account: new ones, the list, what they change of themselves, and how trust ends.
 
+import type { AppDevice } from '../domain/challenge.ts';
 import type { Device, DeviceDescription, Origin, PushRegistration } from '../domain/device.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { LoginEvent } from '../domain/login-event.ts';
 import { displacedByOneMore, isTrusted } from '../domain/trust.ts';
+import { appendAndAlert } from './alerts.ts';
 import { type Deps, decideFor, describe, eventOf, refuse, type SignedInCaller } from './context.ts';
 import type { AccountTransaction } from './ports.ts';
 
@@ -31,11 +33,17 @@ export function newDevice(
 }
 
 /** Ends the trust of the longest unused of these devices where the account has no room for one more. */
-export function makeRoomForOne(deps: Deps, tx: AccountTransaction, withTrust: readonly Device[], now: Date): void {
+export function makeRoomForOne(
+  deps: Deps,
+  tx: AccountTransaction,
+  withTrust: readonly Device[],
+  toTell: readonly AppDevice[],
+  now: Date,
+): void {
   const trusted = withTrust.filter((device) => isTrusted(device, deps.limits, now));
   for (const device of displacedByOneMore(trusted, deps.limits)) {
     endTrust(tx, device, now);
-    tx.appendEvent(removalEvent(deps, device, now));
+    appendAndAlert(deps, tx, 'DEVICE_REMOVED', removalEvent(deps, device, now), toTell, device.deviceId, now);
   }
 }
 
@@ -59,12 +67,15 @@ function removalEvent(deps: Deps, device: Device, now: Date, more: Partial<Login
 export async function removeTrustedDevice(deps: Deps, deviceId: string, caller: SignedInCaller): Promise<void> {
   const now = deps.clock.now();
   await decideFor(deps, caller, async (tx) => {
-    const device = await tx.device(deviceId);
+    const [device, devices] = await Promise.all([tx.device(deviceId), tx.appDevices(now)]);
     if (device === undefined || device.trustTime === null) return refuse({ reason: 'DEVICE_UNKNOWN' });
     if (device.trustEndTime === null) {
       endTrust(tx, device, now);
       const origin = deps.places.originOf(caller.ipAddress);
-      tx.appendEvent(removalEvent(deps, device, now, { origin, sessionId: caller.session.sessionId }));
+      const event = removalEvent(deps, device, now, { origin, sessionId: caller.session.sessionId });
+      // The one that does it knows, and the removed one takes no pushes any more.
+      const others = devices.filter((other) => other.deviceId !== deviceId);
+      appendAndAlert(deps, tx, 'DEVICE_REMOVED', event, others, caller.device.deviceId, now);
     }
     return { ok: undefined };
   });

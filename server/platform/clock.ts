@@ -17,6 +17,7 @@ export function createRandom(): Random {
   let lastMs = 0;
   let counter = 0;
   return {
+    fraction: Math.random,
     uuid(now) {
       if (used === pool.length) {
         randomFillSync(pool);

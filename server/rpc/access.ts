@@ -3,6 +3,7 @@
 import type { DescMethod, DescService } from '@bufbuild/protobuf';
 import { Accounts } from '../../gen/countersign/internal/v1/accounts_pb.ts';
 import { Sessions } from '../../gen/countersign/internal/v1/sessions_pb.ts';
+import { Support } from '../../gen/countersign/internal/v1/support_pb.ts';
 import { LoginActivity } from '../../gen/countersign/v1/login_activity_pb.ts';
 import { TrustedDevices } from '../../gen/countersign/v1/trusted_devices_pb.ts';
 import { TwoStepAuth } from '../../gen/countersign/v1/two_step_auth_pb.ts';
@@ -46,12 +47,18 @@ const sessions: ScopesOf<typeof Sessions> = {
   getSigningKeys: 'sessions',
 };
 
+const support: ScopesOf<typeof Support> = { traceChallenge: 'support', getAccountSecurity: 'support' };
+
 const levels = new Map<DescMethod, Level | 'none'>([
   ...entries(TwoStepAuth, twoStepAuth),
   ...entries(TrustedDevices, trustedDevices),
   ...entries(LoginActivity, loginActivity),
 ]);
-const scopes = new Map<DescMethod, Scope>([...entries(Accounts, accounts), ...entries(Sessions, sessions)]);
+const scopes = new Map<DescMethod, Scope>([
+  ...entries(Accounts, accounts),
+  ...entries(Sessions, sessions),
+  ...entries(Support, support),
+]);
 
 function entries<T>(service: DescService, values: Readonly<Record<string, T>>): [DescMethod, T][] {
   return service.methods.map((method) => {

@@ -39,7 +39,7 @@ import type { AccountDetails } from '../flows/accounts.ts';
 import type { ChallengeGrant } from '../flows/codes.ts';
 import type { DeviceChallengeView } from '../flows/codes-in-app.ts';
 import type { SessionGrant } from '../flows/sessions.ts';
-import { textsFor } from './texts.ts';
+import { textsFor } from '../texts/texts.ts';
 
 const platforms: Readonly<Record<Platform, PlatformProto>> = {
   IOS: PlatformProto.IOS,
@@ -106,6 +106,9 @@ const advices: Readonly<Record<Advice, AdviceProto>> = {
   CHECK_MAILBOX: AdviceProto.CHECK_MAILBOX,
 };
 
+export const deliveryToProto = (delivery: Delivery): DeliveryProto => deliveries[delivery];
+export const purposeToProto = (purpose: Purpose): ChallengePurpose => purposes[purpose];
+export const stateToProto = (state: ChallengeState): ChallengeStateProto => challengeStates[state];
 export const platformToProto = (platform: Platform): PlatformProto => platforms[platform];
 
 export const channelToProto = (channel: Channel): ChannelProto => channels[channel];

@@ -13,8 +13,8 @@ import {
   RetryInfoSchema,
 } from '../../gen/google/rpc/error_details_pb.ts';
 import { DomainError, type Reason, type Refusal } from '../domain/errors.ts';
+import { textsFor } from '../texts/texts.ts';
 import { challengeToProto, platformToProto } from './convert.ts';
-import { textsFor } from './texts.ts';
 
 const domain = 'countersign';
 

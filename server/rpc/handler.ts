@@ -126,10 +126,12 @@ export function createRequestHandler(options: RequestHandlerOptions): Handler {
           log.debug({ err: reason }, 'the client left before its answer');
           return;
         }
-        log.error({ err: reason, path: exchange.target }, 'a request failed outside its handler');
+        // Without its query, which may hold a link's secret.
+        const path = exchange.target.split('?', 1)[0] ?? '';
+        log.error({ err: reason, path }, 'a request failed outside its handler');
         if (exchange.headersSent) exchange.cut();
         else {
-          const request = { path: exchange.target, header: webHeaders(exchange.headers) };
+          const request = { path, header: webHeaders(exchange.headers) };
           exchange.answer(plainRefusal(500, toConnectError(reason, request)));
         }
       })

@@ -3,8 +3,9 @@
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { TwoStepAuth } from '../../gen/countersign/v1/two_step_auth_pb.ts';
 import { getChallenge, sendCode } from '../flows/codes.ts';
-import { denyChallenge, listPendingCodes } from '../flows/codes-in-app.ts';
+import { listPendingCodes } from '../flows/codes-in-app.ts';
 import type { Deps } from '../flows/context.ts';
+import { denyChallenge } from '../flows/denial.ts';
 import { refreshSession, signOut } from '../flows/sessions.ts';
 import { getSettings, type Settings, updateSettings } from '../flows/settings.ts';
 import { signIn, verifyCode } from '../flows/sign-in.ts';

@@ -1,6 +1,8 @@
 // The rows of challenges.
 
+import { sql } from 'kysely';
 import { appSends, type Challenge } from '../domain/challenge.ts';
+import { settleJobs } from './jobs.ts';
 import { lowestUuid } from './partitions.ts';
 import { columnsOf, columnValues, type Db, first, type Reader, statement } from './statement.ts';
 
@@ -27,6 +29,19 @@ const select = statement((db, p: Key) =>
 
 export function findChallenge(db: Reader, accountId: string, challengeId: string): Promise<Challenge | undefined> {
   return first(db, select, { accountId, challengeId });
+}
+
+const selectNewest = statement((db, p: { readonly accountId: string; readonly count: number }) =>
+  db
+    .selectFrom('Challenge')
+    .select(columns)
+    .where('accountId', '=', p.accountId)
+    .orderBy('challengeId', 'desc')
+    .limit(p.count),
+);
+
+export function newestChallenges(db: Reader, accountId: string, count: number): Promise<Challenge[]> {
+  return db.rows(selectNewest, { accountId, count });
 }
 
 const selectByToken = statement((db, p: { readonly accountId: string; readonly tokenHash: Uint8Array }) =>
@@ -103,14 +118,15 @@ export function saveChallenge(db: Db, challenge: Challenge): void {
   db.write(update, challenge);
 }
 
-const close = statement((db, p: { readonly accountId: string; readonly now: Date }) =>
-  db
-    .updateTable('Challenge')
-    .set({ state: 'CLOSED', settleTime: p.now })
-    .where('accountId', '=', p.accountId)
-    .where('state', '=', 'PENDING')
-    // What has expired stays expired.
-    .where('expireTime', '>', p.now),
+// What has expired stays expired.
+const close = statement<{ readonly accountId: string; readonly now: Date }, unknown>(
+  (_, p) => sql`
+    with closed as (
+      update challenge set state = 'CLOSED', settle_time = ${p.now}
+      where account_id = ${p.accountId} and state = 'PENDING' and expire_time > ${p.now}
+      returning account_id, challenge_id
+    )
+    ${settleJobs(sql`closed`)}`,
 );
 
 /** Closes what is pending. */

@@ -1,7 +1,6 @@
-// The rows of devices, trusted or not, and where their notifications go.
+// The rows of devices, trusted or not.
 
-import { createHash } from 'node:crypto';
-import type { Device, PushRegistration } from '../domain/device.ts';
+import type { Device } from '../domain/device.ts';
 import { columnsOf, columnValues, type Db, first, type Reader, statement } from './statement.ts';
 
 interface Key {
@@ -76,52 +75,4 @@ const updateUse = statement((db, p: Use & { readonly accountId: string }) =>
 
 export function noteDeviceUse(db: Db, accountId: string, use: Use): void {
   db.write(updateUse, { ...use, accountId });
-}
-
-const deleteReplaced = statement((db, p: Key & { readonly tokenHash: Uint8Array }) =>
-  db
-    .deleteFrom('PushRegistration')
-    .where((e) => e.or([e('tokenHash', '=', p.tokenHash), e.and({ accountId: p.accountId, deviceId: p.deviceId })])),
-);
-
-const insertRegistration = statement((db, p: Key & { readonly [column: string]: unknown }) =>
-  db.insertInto('PushRegistration').values(columnValues('PushRegistration', p) as never),
-);
-
-/** Replaces the device's registration; the token leaves whichever device, of whichever account, had it before. */
-export async function savePushRegistration(
-  db: Db,
-  accountId: string,
-  deviceId: string,
-  registration: PushRegistration,
-  now: Date,
-): Promise<void> {
-  const { service, token } = registration;
-  const tokenHash = createHash('sha256').update(`${service}:${token}`).digest();
-  const { topic = null, environment = null } = registration.service === 'APNS' ? registration : {};
-  // Waited for: another account may be giving or taking the token at this moment.
-  db.write(deleteReplaced, { accountId, deviceId, tokenHash });
-  await db.rows(insertRegistration, {
-    accountId,
-    deviceId,
-    service,
-    token,
-    tokenHash,
-    topic,
-    environment,
-    updateTime: now,
-  });
-}
-
-const deleteOfDevice = statement((db, p: Key) =>
-  db.deleteFrom('PushRegistration').where('accountId', '=', p.accountId).where('deviceId', '=', p.deviceId),
-);
-
-const deleteOfAccount = statement((db, p: { readonly accountId: string }) =>
-  db.deleteFrom('PushRegistration').where('accountId', '=', p.accountId),
-);
-
-export function deletePushRegistrations(db: Db, accountId: string, deviceId: string | undefined): void {
-  if (deviceId === undefined) db.write(deleteOfAccount, { accountId });
-  else db.write(deleteOfDevice, { accountId, deviceId });
 }

@@ -2,7 +2,8 @@
 // with the account, so that a statement touches one account's rows; global are the e-mail index and the guesses.
 
 import { defineEntity, p } from '@mikro-orm/core';
-import type { Channel, Delivery, Purpose } from '../domain/challenge.ts';
+import type { Channel, Purpose } from '../domain/challenge.ts';
+import type { Attempt, DeliveryKind, DeliveryState, PushService } from '../domain/delivery.ts';
 import type { DeviceDescription, Origin, Platform } from '../domain/device.ts';
 import type { PasswordGuess } from '../domain/limits.ts';
 import type { EventKind, Unusual } from '../domain/login-event.ts';
@@ -114,16 +115,21 @@ export const DeliveryEntity = defineEntity({
   properties: {
     accountId: p.text().primary(),
     deliveryId: p.uuid().primary(),
-    kind: p.text().$type<'CODE' | 'EMAIL_CHANGED'>(),
+    kind: p.text().$type<DeliveryKind>(),
     channel: p.text().$type<Channel>(),
+    pushService: p.text().$type<PushService>().nullable(),
+    deviceId: p.uuid().nullable(),
     challengeId: p.uuid().nullable(),
+    eventId: p.uuid().nullable(),
     address: p.text().nullable(),
-    locale: p.text(),
-    state: p.text().$type<Exclude<Delivery, 'NOT_SENT'>>(),
+    locale: p.text().nullable(),
+    state: p.text().$type<DeliveryState>(),
     createTime: p.datetime(),
     handoverTime: p.datetime().nullable(),
+    nextAttemptTime: p.datetime().nullable(),
     endTime: p.datetime().nullable(),
     answer: p.text().nullable(),
+    attempts: p.json<readonly Attempt[]>(),
   },
 });
 

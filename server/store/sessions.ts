@@ -3,6 +3,7 @@
 import { sql } from 'kysely';
 import type { Session, SessionEndCause } from '../domain/session.ts';
 import type { IntrospectedSession, SessionFilter, SessionRecord } from '../flows/ports.ts';
+import { settleJobs } from './jobs.ts';
 import { columnsOf, columnValues, type Db, first, nested, type Reader, statement } from './statement.ts';
 
 interface Key {
@@ -173,10 +174,13 @@ const end = statement<Fitting & { readonly cause: SessionEndCause; readonly now:
       update session set end_time = ${p.now}, end_cause = ${p.cause}
       where ${liveAndFitting(p)}
       returning session_id
+    ), closed as (
+      update challenge set state = 'CLOSED', settle_time = ${p.now}
+      where account_id = ${p.accountId} and state = 'PENDING' and expire_time > ${p.now}
+        and session_id in (select session_id from ended)
+      returning account_id, challenge_id
     )
-    update challenge set state = 'CLOSED', settle_time = ${p.now}
-    where account_id = ${p.accountId} and state = 'PENDING' and expire_time > ${p.now}
-      and session_id in (select session_id from ended)`,
+    ${settleJobs(sql`closed`)}`,
 );
 
 /** Ends the live sessions that fit, and closes what they have asked for and not yet got, since its grants serve only them. */

@@ -3,7 +3,6 @@
 import { sql } from 'kysely';
 import type { DirectoryEntries } from '../directory/embedded.ts';
 import { appAudience, appSends } from '../domain/challenge.ts';
-import type { Limits } from '../domain/limits.ts';
 import type { AccountKey, AccountTransaction, DirectoryWriter, Store } from '../flows/ports.ts';
 import { busChannel } from '../platform/bus.ts';
 import * as accounts from './accounts.ts';
@@ -12,20 +11,23 @@ import type { Database } from './database.ts';
 import { isUniqueViolation } from './database-errors.ts';
 import * as deliveries from './deliveries.ts';
 import * as devices from './devices.ts';
+import * as jobs from './jobs.ts';
 import * as events from './login-events.ts';
 import * as guesses from './password-guesses.ts';
+import * as registrations from './push-registrations.ts';
 import * as sessions from './sessions.ts';
 import { type Db, statement } from './statement.ts';
 import * as streams from './streams.ts';
+import * as support from './support.ts';
 
 /** What the store must know of this server, beside its database. */
-export interface StoreSettings {
-  readonly limits: Limits;
+export interface StoreSettings extends streams.AppSettings {
   readonly replicaId: string;
+  /** What the sends of a call are traced under. */
+  readonly traceparent: () => string | undefined;
 }
 
 export function createStore(database: Database, settings: StoreSettings): Store {
-  const { limits } = settings;
   const read: Database['read'] = (work) => database.read(work);
   const autocommit: Database['autocommit'] = (work) => database.autocommit(work);
   const transaction: Database['transaction'] = (work) => database.transaction(work);
@@ -55,16 +57,19 @@ export function createStore(database: Database, settings: StoreSettings): Store 
       read(async (db) => {
         const challenge = await challenges.findChallengeByToken(db, accountId, tokenHash);
         if (challenge === undefined) return undefined;
-        const [sent, showing] = await Promise.all([
-          deliveries.deliveriesOf(db, accountId, challenge.challengeId),
-          streams.appDevices(db, accountId, limits, now),
+        const [codeSends, showing] = await Promise.all([
+          deliveries.codeSendsOf(db, accountId, challenge.challengeId),
+          streams.appDevices(db, accountId, settings, now),
         ]);
-        return { challenge, around: { deliveries: sent, audience: appAudience(showing, challenge.deviceId) } };
+        return { challenge, around: { codeSends, audience: appAudience(showing, challenge.deviceId) } };
       }),
-    appDevices: (accountId, now) => read((db) => streams.appDevices(db, accountId, limits, now)),
+    findChallenge: (accountId, challengeId) => read((db) => challenges.findChallenge(db, accountId, challengeId)),
+    traceChallenge: (accountId, challengeId) => autocommit((db) => support.traceChallenge(db, accountId, challengeId)),
+    accountSecurity: (accountId) => autocommit((db) => support.accountSecurity(db, accountId)),
+    appDevices: (accountId, now) => read((db) => streams.appDevices(db, accountId, settings, now)),
     devicesWithTrust: (accountId) => read((db) => devices.devicesWithTrust(db, accountId)),
-    markShown: (accountId, challengeId, now) =>
-      autocommit((db) => deliveries.markShown(db, accountId, challengeId, now)),
+    markShown: (accountId, challengeId, deviceId, now) =>
+      autocommit((db) => deliveries.markShown(db, accountId, challengeId, deviceId, now)),
     deleteStream: (accountId, streamId) => autocommit((db) => streams.deleteStream(db, accountId, streamId)),
     appendEvent: (event) => autocommit((db) => events.insertEventOfKnown(db, event)),
     listEvents: (accountId, before, notBefore, count) =>
@@ -76,10 +81,11 @@ export function createStore(database: Database, settings: StoreSettings): Store 
 async function inAccount<T>(
   db: Db,
   accountId: string,
-  { limits, replicaId }: StoreSettings,
+  settings: StoreSettings,
   work: (tx: AccountTransaction) => Promise<T>,
   key: AccountKey | undefined,
 ): Promise<T> {
+  const { limits, replicaId } = settings;
   let heard = false;
   const tell = (whether: boolean) => {
     heard ||= whether;
@@ -101,15 +107,18 @@ async function inAccount<T>(
     },
     insertChallenge: (challenge) => challenges.insertChallenge(db, challenge),
     saveChallenge: (challenge) => {
-      tell(challenge.state !== 'PENDING' && appSends(challenge) > 0);
       challenges.saveChallenge(db, challenge);
+      if (challenge.state === 'PENDING' || appSends(challenge) === 0) return;
+      tell(true);
+      jobs.settleLater(db, accountId, challenge.challengeId, 0);
     },
     closeChallenges: (now) => {
       tell(true);
       challenges.closeChallenges(db, accountId, now);
     },
+    codeSendsOf: (challengeId) => deliveries.codeSendsOf(db, accountId, challengeId),
     deliveriesOf: (challengeId) => deliveries.deliveriesOf(db, accountId, challengeId),
-    markShown: (challengeId, now) => deliveries.markShown(db, accountId, challengeId, now),
+    markShown: (challengeId, deviceId, now) => deliveries.markShown(db, accountId, challengeId, deviceId, now),
 
     session: (sessionId) => sessions.lockSession(db, accountId, sessionId),
     sessionByRefreshFamily: (familyHash) => sessions.lockSessionByFamily(db, accountId, familyHash),
@@ -128,13 +137,13 @@ async function inAccount<T>(
     device: (deviceId) => devices.findDevice(db, accountId, deviceId),
     deviceByToken: (tokenHash) => devices.findDeviceByToken(db, accountId, tokenHash),
     devicesWithTrust: () => devices.devicesWithTrust(db, accountId),
-    appDevices: (now) => streams.appDevices(db, accountId, limits, now),
+    appDevices: (now) => streams.appDevices(db, accountId, settings, now),
     insertDevice: (device) => devices.insertDevice(db, device),
     saveDevice: (device) => devices.saveDevice(db, device),
     noteDeviceUse: (use) => devices.noteDeviceUse(db, accountId, use),
     savePushRegistration: (deviceId, registration, now) =>
-      devices.savePushRegistration(db, accountId, deviceId, registration, now),
-    deletePushRegistrations: (deviceId) => devices.deletePushRegistrations(db, accountId, deviceId),
+      registrations.savePushRegistration(db, accountId, deviceId, registration, now),
+    deletePushRegistrations: (deviceId) => registrations.deletePushRegistrations(db, accountId, deviceId),
 
     insertStream: (stream) => streams.insertStream(db, accountId, stream, replicaId),
     deleteStream: (streamId) => {
@@ -144,10 +153,12 @@ async function inAccount<T>(
 
     forgetPasswordGuess: (emailHash, guessId) => guesses.forgetPasswordGuess(db, emailHash, guessId),
     appendEvent: (event) => events.insertEvent(db, event),
-    send: (delivery, now) => {
-      tell(delivery.channel === 'APP');
-      deliveries.insertDelivery(db, delivery, now);
+    send: (sent, now) => {
+      tell(sent.some(({ kind, channel }) => kind === 'CODE' && channel === 'APP'));
+      deliveries.insertDeliveries(db, sent, settings.traceparent(), now);
     },
+    fallBackLater: (challengeId, inMs) => jobs.fallBackLater(db, accountId, challengeId, inMs),
+    settleLater: (challengeId, inMs) => jobs.settleLater(db, accountId, challengeId, inMs),
     setPasswordHash: (passwordHash, now) => accounts.setPasswordHash(db, accountId, passwordHash, now),
     updateDirectoryAccount: (change, now) => accounts.updateDirectoryAccount(db, accountId, change, now),
   });

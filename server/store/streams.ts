@@ -3,12 +3,13 @@
 
 import { sql } from 'kysely';
 import type { AppDevice } from '../domain/challenge.ts';
+import type { PushService } from '../domain/delivery.ts';
 import type { Limits } from '../domain/limits.ts';
 import { isTrusted } from '../domain/trust.ts';
 import type { LiveStore, OpenStream } from '../flows/ports.ts';
 import { challengesInApp } from './challenges.ts';
 import type { Database } from './database.ts';
-import { deliveriesOf } from './deliveries.ts';
+import { codeSendsOf } from './deliveries.ts';
 import { devicesWithTrust } from './devices.ts';
 import { lowestUuid } from './partitions.ts';
 import { sessionsOf } from './sessions.ts';
@@ -54,8 +55,21 @@ export function deleteStream(db: Db, accountId: string, streamId: string): void 
   db.write(remove, { accountId, streamId });
 }
 
+/** What decides which devices can show a code, and how they are reached. */
+export interface AppSettings {
+  readonly limits: Limits;
+  /** The push services that are configured. */
+  readonly pushServices: readonly PushService[];
+}
+
 const selectAppDevices = statement<
-  { readonly accountId: string; readonly trustIdle: Date; readonly sessionIdle: Date; readonly sessionStart: Date },
+  {
+    readonly accountId: string;
+    readonly trustIdle: Date;
+    readonly sessionIdle: Date;
+    readonly sessionStart: Date;
+    readonly pushServices: readonly PushService[];
+  },
   AppDevice
 >(
   (_, p) => sql`
@@ -63,7 +77,11 @@ const selectAppDevices = statement<
       exists (
         select from open_stream o join replica r on r.replica_id = o.replica_id
         where o.account_id = d.account_id and o.device_id = d.device_id and r.alive_until > now()
-      ) as watching
+      ) as watching,
+      (
+        select p.service from push_registration p
+        where p.account_id = d.account_id and p.device_id = d.device_id and p.service = any (${p.pushServices}::text[])
+      ) as push
     from device d
     where d.account_id = ${p.accountId} and d.trust_time is not null and d.trust_end_time is null
       and d.last_use_time > ${p.trustIdle}
@@ -74,14 +92,20 @@ const selectAppDevices = statement<
       )`,
 );
 
-/** The trusted, signed-in devices of an account, and whether each has a stream open on a living replica. */
-export function appDevices(db: Reader, accountId: string, limits: Limits, now: Date): Promise<readonly AppDevice[]> {
+/** The trusted, signed-in devices of an account, and how each can be reached. */
+export function appDevices(
+  db: Reader,
+  accountId: string,
+  { limits, pushServices }: AppSettings,
+  now: Date,
+): Promise<readonly AppDevice[]> {
   const ago = (ms: number) => new Date(now.getTime() - ms);
   return db.rows(selectAppDevices, {
     accountId,
     trustIdle: ago(limits.trustIdleMs),
     sessionIdle: ago(limits.sessionIdleMs),
     sessionStart: ago(limits.sessionLifetimeMs),
+    pushServices,
   });
 }
 
@@ -123,7 +147,8 @@ const removeReplica = statement((db, p: { readonly replicaId: string }) =>
   db.deleteFrom('Replica').where('replicaId', '=', p.replicaId),
 );
 
-export function createLiveStore(database: Database, limits: Limits): LiveStore {
+export function createLiveStore(database: Database, settings: AppSettings): LiveStore {
+  const { limits } = settings;
   return {
     snapshot: (accountId, streams, now) =>
       database.autocommit(async (db) => {
@@ -136,11 +161,11 @@ export function createLiveStore(database: Database, limits: Limits): LiveStore {
           ),
           devicesWithTrust(db, accountId),
           db.rows(selectStreams, { accountId }),
-          appDevices(db, accountId, limits, now),
+          appDevices(db, accountId, settings, now),
         ]);
-        const deliveries = await Promise.all(
+        const codeSends = await Promise.all(
           challenges.map(
-            async ({ challengeId }) => [challengeId, await deliveriesOf(db, accountId, challengeId)] as const,
+            async ({ challengeId }) => [challengeId, await codeSendsOf(db, accountId, challengeId)] as const,
           ),
         );
         const trustedNow = trusted.filter((device) => isTrusted(device, limits, now));
@@ -152,7 +177,7 @@ export function createLiveStore(database: Database, limits: Limits): LiveStore {
             streams: new Set(open.map(({ streamId }) => streamId)),
           },
           devices,
-          deliveries: new Map(deliveries),
+          codeSends: new Map(codeSends),
         };
       }),
     accountsToTell: (streams, now) =>

@@ -55,7 +55,25 @@ const wrong: Readonly<Record<string, readonly [value: string, takes: string]>> =
   COUNTERSIGN_DATABASE_POOL: ['1', 'from 2 to 1000'],
   COUNTERSIGN_DATABASE_PATIENCE: ['99ms', 'from 100ms to 30s'],
   SMTP_URL: ['http://user:s3cret-word@host', 'smtp://'],
+  SMTP_FALLBACK_URL: ['http://user:s3cret-word@host', 'smtp://'],
   COUNTERSIGN_MAIL_FROM: ['nobody', 'no-reply@example.com'],
+  COUNTERSIGN_DKIM_KEY: ['package.json', 'RSA or Ed25519 private key'],
+  COUNTERSIGN_DKIM_DOMAIN: ['example.com/s3cret-word', 'a domain such as example.com'],
+  COUNTERSIGN_DKIM_SELECTOR: ['s3cret-word!', 'a name such as mail2026'],
+  COUNTERSIGN_APNS_KEY: ['/no/s3cret-word.p8', '.p8 key file'],
+  COUNTERSIGN_APNS_KEY_ID: ['s3cret-word', '10 characters'],
+  COUNTERSIGN_APNS_TEAM_ID: ['s3cret-word', '10 characters'],
+  COUNTERSIGN_APNS_ADDRESS: ['https://s3cret-word', 'host:port'],
+  COUNTERSIGN_APNS_SANDBOX_ADDRESS: ['https://s3cret-word', 'host:port'],
+  COUNTERSIGN_APNS_CA: ['/no/s3cret-word.pem', 'PEM file'],
+  COUNTERSIGN_FCM_CREDENTIALS: ['package.json', 'JSON key file'],
+  COUNTERSIGN_FCM_URL: ['fcm', 'https:// or http://'],
+  COUNTERSIGN_PUSH_CODE: ['nowhere', 'notification or app'],
+  COUNTERSIGN_DEV_PUSH: ['yes', '0 or 1'],
+  COUNTERSIGN_BRAND_COLOR: ['blue', 'a colour'],
+  COUNTERSIGN_BRAND_LOGO: ['package.json', 'PNG, JPEG or GIF'],
+  COUNTERSIGN_SUPPORT_CONTACT: ['nobody', 'an e-mail address or a page'],
+  OTEL_EXPORTER_OTLP_ENDPOINT: ['collector:4318', 'http:// or https://'],
   COUNTERSIGN_MAILBOX_ADDRESS: ['nowhere', 'host:port'],
   COUNTERSIGN_MAILBOX_SMTP_ADDRESS: [':1025', 'host:port'],
   COUNTERSIGN_CODE_KEYS: ['one:s3cret-word', 'base64 of 32 random bytes'],
@@ -75,6 +93,7 @@ const wrong: Readonly<Record<string, readonly [value: string, takes: string]>> =
   COUNTERSIGN_CODE_LIFETIME: ['11m', 'from 1m to 10m'],
   COUNTERSIGN_CODE_ATTEMPTS: ['11', 'from 1 to 10'],
   COUNTERSIGN_CODE_SENDS: ['0', 'from 1 to 20'],
+  COUNTERSIGN_CODE_SHOWN_WITHIN: ['6m', 'from 1s to 5m'],
   COUNTERSIGN_CHALLENGES_PER_HOUR: ['many', 'a whole number'],
   COUNTERSIGN_WRONG_CODES_BEFORE_WAIT: ['101', 'from 1 to 100'],
   COUNTERSIGN_WRONG_CODES_BEFORE_LOCK: ['101', 'from 1 to 100'],
@@ -114,7 +133,7 @@ const needed = [
 describe('settings', () => {
   test('each one that there is is tried here', () => {
     const source = readFileSync(new URL('../../server/config.ts', import.meta.url), 'utf8');
-    const names = new Set(source.match(/(?<=')(COUNTERSIGN_[A-Z_]+|DATABASE_URL|SMTP_URL)(?=')/g));
+    const names = new Set(source.match(/(?<=')(COUNTERSIGN_[A-Z_]+|DATABASE_URL|SMTP_(?:FALLBACK_)?URL|OTEL_[A-Z_]+)(?=')/g));
     expect([...names].sort()).toEqual([...Object.keys(wrong), ...takesAnyText].sort());
   });
 

@@ -1,0 +1,153 @@
+// countersign.internal.v1.Support: message → flow → message.
+
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import type { ServiceImpl } from '@connectrpc/connect';
+import type { AccountSecuritySchema } from '../../gen/countersign/internal/v1/account_security_pb.ts';
+import {
+  type ChallengeTraceSchema,
+  MessageKind,
+  Route as RouteProto,
+  TraceEventKind as TraceEventKindProto,
+} from '../../gen/countersign/internal/v1/challenge_trace_pb.ts';
+import type { Support } from '../../gen/countersign/internal/v1/support_pb.ts';
+import type { Route } from '../domain/delivery.ts';
+import type { TraceEventKind } from '../domain/trace.ts';
+import type { Deps } from '../flows/context.ts';
+import {
+  type AccountName,
+  type AccountSecurity,
+  type ChallengeTrace,
+  getAccountSecurity,
+  type TracedMessage,
+  traceChallenge,
+} from '../flows/support.ts';
+import {
+  channelToProto,
+  deliveryToProto,
+  deviceToProto,
+  placeToProto,
+  purposeToProto,
+  stateToProto,
+} from './convert.ts';
+
+export function support(deps: Deps): ServiceImpl<typeof Support> {
+  return {
+    async traceChallenge({ account, challengeId }) {
+      const trace = await traceChallenge(deps, nameOf(account), challengeId?.toLowerCase());
+      return { trace: traceToProto(trace) };
+    },
+    async getAccountSecurity({ account }) {
+      return { accountSecurity: securityToProto(await getAccountSecurity(deps, nameOf(account))) };
+    },
+  };
+}
+
+function nameOf(account: { readonly case: string | undefined; readonly value?: string | undefined }): AccountName {
+  const value = account.value ?? '';
+  return account.case === 'email' ? { email: value } : { accountId: value };
+}
+
+const routes: Readonly<Record<Route, RouteProto>> = {
+  IN_APP: RouteProto.IN_APP,
+  APNS: RouteProto.APNS,
+  FCM: RouteProto.FCM,
+  SMTP: RouteProto.SMTP,
+};
+
+const messageKinds: Readonly<Record<TracedMessage['kind'], MessageKind>> = {
+  CODE: MessageKind.CODE,
+  CODE_SETTLED: MessageKind.CODE_SETTLED,
+};
+
+const eventKinds: Readonly<Record<TraceEventKind, TraceEventKindProto>> = {
+  OPENED: TraceEventKindProto.OPENED,
+  QUEUED: TraceEventKindProto.QUEUED,
+  HANDED_OVER: TraceEventKindProto.HANDED_OVER,
+  ACCEPTED: TraceEventKindProto.ACCEPTED,
+  UNREGISTERED: TraceEventKindProto.UNREGISTERED,
+  RETRY: TraceEventKindProto.RETRY,
+  REFUSED: TraceEventKindProto.REFUSED,
+  UNREACHABLE: TraceEventKindProto.UNREACHABLE,
+  NOT_SENT: TraceEventKindProto.NOT_SENT,
+  GAVE_UP: TraceEventKindProto.GAVE_UP,
+  SHOWN: TraceEventKindProto.SHOWN,
+  WRONG_CODE: TraceEventKindProto.WRONG_CODE,
+  VERIFIED: TraceEventKindProto.VERIFIED,
+  DENIED: TraceEventKindProto.DENIED,
+  CLOSED: TraceEventKindProto.CLOSED,
+  EXPIRED: TraceEventKindProto.EXPIRED,
+};
+
+/** Undefined stays unset. */
+const timestamp = (time: Date | null) => (time === null ? undefined : timestampFromDate(time));
+
+function traceToProto(trace: ChallengeTrace): MessageInitShape<typeof ChallengeTraceSchema> {
+  const { challenge } = trace;
+  const { place } = challenge.origin;
+  return {
+    accountId: trace.accountId,
+    maskedEmail: trace.maskedEmail,
+    challengeId: challenge.challengeId,
+    purpose: purposeToProto(challenge.purpose),
+    state: stateToProto(trace.state),
+    requester: deviceToProto(challenge.device),
+    ...(place === null ? {} : { location: placeToProto(place) }),
+    network: challenge.network,
+    defaultChannel: channelToProto(challenge.defaultChannel),
+    createTime: timestampFromDate(challenge.createTime),
+    expireTime: timestampFromDate(challenge.expireTime),
+    messages: trace.messages.map((message) => ({
+      deliveryId: message.deliveryId,
+      kind: messageKinds[message.kind],
+      channel: channelToProto(message.channel),
+      route: routes[message.route],
+      destination: message.destination,
+      delivery: deliveryToProto(message.delivery),
+      createTime: timestampFromDate(message.createTime),
+      nextAttemptTime: timestamp(message.nextAttemptTime),
+      attempts: message.attempts.filter(({ startTime }) => startTime !== null).length,
+      explanation: message.explanation,
+    })),
+    events: trace.events.map(({ time, kind, deliveryId, answer }) => ({
+      time: timestampFromDate(time),
+      kind: eventKinds[kind],
+      deliveryId,
+      answer,
+    })),
+  };
+}
+
+function securityToProto(security: AccountSecurity): MessageInitShape<typeof AccountSecuritySchema> {
+  return {
+    accountId: security.accountId,
+    maskedEmail: security.maskedEmail,
+    locale: security.locale,
+    twoStepEnabled: security.twoStepEnabled,
+    passwordChangeRequired: security.passwordChangeRequired,
+    verificationLocked: security.verificationLocked,
+    wrongCodes: security.wrongCodes,
+    defaultChannel: channelToProto(security.defaultChannel),
+    devices: security.devices.map(({ device, trusted, signedIn, appOpen, pushService, pushRegisterTime }) => ({
+      deviceId: device.deviceId,
+      device: deviceToProto(device),
+      trusted,
+      signedIn,
+      appOpen,
+      push: pushService === null ? RouteProto.UNSPECIFIED : routes[pushService],
+      pushRegisterTime: timestamp(pushRegisterTime),
+      lastUseTime: timestampFromDate(device.lastUseTime),
+      ...(device.lastPlace === null ? {} : { lastLocation: placeToProto(device.lastPlace) }),
+    })),
+    recentChallenges: security.recentChallenges.map(({ challenge, state, deliveries }) => ({
+      challengeId: challenge.challengeId,
+      purpose: purposeToProto(challenge.purpose),
+      state: stateToProto(state),
+      createTime: timestampFromDate(challenge.createTime),
+      model: challenge.device.model,
+      appVersion: challenge.device.appVersion,
+      byApp: deliveryToProto(deliveries.APP),
+      byEmail: deliveryToProto(deliveries.EMAIL),
+    })),
+  };
+}

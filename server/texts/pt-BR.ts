@@ -1,0 +1,181 @@
+// The Portuguese texts, as Brazil writes it. This file knows no layout.
+
+import { counted } from './counted.ts';
+import type { Texts } from './texts.ts';
+
+const minutes = counted('pt-BR', { one: 'minuto', other: 'minutos' });
+
+export const ptBR: Texts = {
+  locale: 'pt-BR',
+  colon: ': ',
+  remark: (subject, note) => `${subject} (${note})`,
+  code: {
+    SIGN_IN: {
+      subject: (brand) => `Seu código de login no ${brand}`,
+      heading: 'Seu código de login',
+      intro: (brand) =>
+        `Alguém que digitou sua senha está fazendo login no ${brand}. Se for você, digite este código onde está fazendo login.`,
+      validity: (count) => `O código vale por ${minutes(count)} e somente para este login.`,
+      advice:
+        'Não compartilhe este código com ninguém. Alguém sabe sua senha: troque-a agora e em todos os outros lugares onde você a usa.',
+    },
+    SWITCH_OFF: {
+      subject: (brand) => `Seu código para desativar a verificação em duas etapas no ${brand}`,
+      heading: 'Seu código para desativar a verificação em duas etapas',
+      intro: (brand) =>
+        `Alguém conectado à sua conta quer desativar a verificação em duas etapas no ${brand}. Se for você, digite este código onde o solicitou. Depois disso, bastará a sua senha para fazer login.`,
+      validity: (count) => `O código vale por ${minutes(count)} e somente para esta alteração.`,
+      advice:
+        'Não compartilhe este código com ninguém. Alguém está usando sua conta e talvez saiba sua senha: troque-a agora e depois remova dos seus dispositivos confiáveis os que você não reconhece.',
+    },
+  },
+  codePreview: (code, validity) => `Código ${code}. ${validity}`,
+  neverAsked: (brand) => `Ninguém do ${brand} vai pedir este código a você, nem por telefone nem por mensagem.`,
+  alerts: {
+    NEW_SIGN_IN: {
+      subject: (brand) => `Novo login na sua conta do ${brand}`,
+      heading: 'Novo login na sua conta',
+      intro: (brand) =>
+        `Um novo dispositivo fez login na sua conta do ${brand}. Se foi você, não é preciso fazer nada.`,
+      advice:
+        'Troque sua senha agora e em todos os outros lugares onde você a usa. Depois, remova dos seus dispositivos confiáveis os que você não reconhece.',
+      pushAdvice: 'Se não foi você, troque sua senha agora.',
+    },
+    TWO_STEP_OFF: {
+      subject: (brand) => `Verificação em duas etapas desativada na sua conta do ${brand}`,
+      heading: 'A verificação em duas etapas foi desativada',
+      intro: (brand) =>
+        `A verificação em duas etapas da sua conta do ${brand} foi desativada. A partir de agora, basta a sua senha para fazer login.`,
+      advice:
+        'Troque sua senha agora e ative novamente a verificação em duas etapas. Depois, remova dos seus dispositivos confiáveis os que você não reconhece.',
+      pushAdvice: 'Se não foi você, troque sua senha agora.',
+    },
+    TWO_STEP_ON: {
+      subject: (brand) => `Verificação em duas etapas ativada na sua conta do ${brand}`,
+      heading: 'A verificação em duas etapas foi ativada',
+      intro: (brand) =>
+        `A verificação em duas etapas da sua conta do ${brand} foi ativada. A partir de agora, para fazer login em um novo dispositivo são necessários a sua senha e um código.`,
+      advice:
+        'Outra pessoa pode estar usando sua conta. Troque sua senha agora e depois remova dos seus dispositivos confiáveis os que você não reconhece.',
+      pushAdvice: 'Se não foi você, troque sua senha agora.',
+    },
+    DEVICE_REMOVED: {
+      subject: (brand) => `Um dispositivo confiável foi removido da sua conta do ${brand}`,
+      heading: 'Um dispositivo confiável foi removido',
+      intro: (brand) =>
+        `Um dispositivo foi desconectado e removido dos dispositivos confiáveis da sua conta do ${brand}. Para fazer login nele novamente, você vai precisar de um código.`,
+      advice:
+        'Outra pessoa pode estar usando sua conta. Troque sua senha agora e depois remova dos seus dispositivos confiáveis os que você não reconhece.',
+      pushAdvice: 'Se não foi você, troque sua senha agora.',
+    },
+    PASSWORD_CHANGED: {
+      subject: (brand) => `A senha da sua conta do ${brand} foi alterada`,
+      heading: 'Sua senha foi alterada',
+      intro: (brand) =>
+        `A senha da sua conta do ${brand} foi alterada. Se foi você, faça login com a nova senha a partir de agora.`,
+      advice:
+        'Redefina sua senha imediatamente e verifique se mais ninguém consegue ler seus e-mails. Se você não conseguir entrar na sua conta, fale com o suporte.',
+      pushAdvice: 'Se não foi você, redefina sua senha imediatamente.',
+    },
+    CHALLENGE_DENIED: {
+      subject: (brand) => `Uma tentativa de acesso à sua conta do ${brand} foi bloqueada`,
+      heading: 'Uma tentativa de login foi bloqueada',
+      intro: (brand) =>
+        `Alguém com a sua senha tentou acessar sua conta do ${brand}. Em um dos seus dispositivos confiáveis ou pelo nosso e-mail, a resposta foi “Não fui eu”, e por isso a tentativa foi bloqueada.`,
+      advice:
+        'Quem fez isso sabe a sua senha. Troque-a agora e em todos os outros lugares onde você a usa. Depois, confira seus dispositivos confiáveis e remova os que não são seus.',
+      pushAdvice: 'Alguém sabe sua senha: troque-a agora.',
+    },
+  },
+  emailChanged: {
+    subject: (brand) => `O endereço de e-mail da sua conta do ${brand} foi alterado`,
+    heading: 'Seu endereço de e-mail foi alterado',
+    intro: (brand, newEmail) =>
+      `O endereço de e-mail da sua conta do ${brand} agora é ${newEmail}. Os códigos e avisos passarão a ser enviados para lá. Esta é a última mensagem para este endereço.`,
+    advice: 'Fale com o suporte imediatamente: outra pessoa pode estar no controle da sua conta.',
+  },
+  notYou: 'Se não foi você',
+  whatNow: 'O que fazer agora',
+  wasNotMe: 'Não fui eu',
+  pageAsksFirst: 'Será aberta uma página que pergunta antes de fazer qualquer coisa. Ela nunca pede a sua senha.',
+  contactSupport: 'Fale com o suporte',
+  labels: {
+    device: 'Dispositivo',
+    removedDevice: 'Dispositivo removido',
+    appVersion: 'Versão do aplicativo',
+    time: 'Data e hora',
+    place: 'Local',
+    ipAddress: 'Endereço IP',
+    newEmail: 'Novo endereço',
+  },
+  platforms: { IOS: 'iOS', ANDROID: 'Android', WEB: 'navegador' },
+  unknown: 'desconhecido',
+  placeIsApproximate: 'aproximado, com base no endereço IP',
+  footer: (brand) => `O ${brand} envia esta mensagem para proteger sua conta. Ela não contém links para fazer login.`,
+  push: {
+    openTheApp: 'Abra o aplicativo para ver o código.',
+    deviceIn: (device, place) => `${device} em ${place}`,
+  },
+  denyPage: {
+    ask: {
+      heading: 'Não foi você?',
+      intro: (brand) => `Diga ao ${brand} que não foi você, e vamos proteger sua conta. Se você tocar no botão:`,
+      effects: [
+        'A tentativa é encerrada e o código dela deixa de valer.',
+        'Se ela já deu certo, o dispositivo é desconectado e removido dos seus dispositivos confiáveis, e você vai precisar de uma nova senha.',
+      ],
+      otherwise: 'Se foi você, basta fechar esta página. Nada aconteceu ainda.',
+    },
+    done: {
+      heading: 'Obrigado. Sua conta está protegida.',
+      intro: 'A tentativa foi encerrada. Se algum dispositivo entrou por meio dela, ele foi desconectado e removido.',
+    },
+    over: {
+      heading: 'Não há mais nada a fazer aqui',
+      intro:
+        'Este link já foi usado, ou aquilo de que ele trata já terminou. Se você não tem certeza de que está tudo bem, troque sua senha.',
+    },
+    invalid: {
+      heading: 'Este link não funciona',
+      intro:
+        'Ele está incompleto ou é antigo demais. Abra-o novamente a partir da mensagem mais recente. Se você está preocupado com a sua conta, troque sua senha.',
+    },
+    unavailable: {
+      heading: 'Isto não está funcionando agora',
+      intro: 'Tente novamente em instantes: abra de novo o link da mensagem.',
+    },
+  },
+  reasons: {
+    CLIENT_VERSION_UNSUPPORTED: 'Esta versão do aplicativo é antiga demais. Atualize o aplicativo.',
+    CLIENT_VERSION_MISSING: 'Este aplicativo não informa a versão dele. Atualize o aplicativo.',
+    CLIENT_VERSION_INVALID: 'Este aplicativo não informa corretamente a versão dele. Atualize o aplicativo.',
+    CREDENTIALS_INCORRECT: 'O endereço de e-mail ou a senha está incorreto.',
+    SESSION_INVALID: 'Você foi desconectado. Faça login novamente.',
+    SERVICE_TOKEN_INVALID: 'O token de serviço está ausente ou é desconhecido.',
+    SCOPE_MISSING: 'O token de serviço não permite esta chamada.',
+    DEVICE_NOT_TRUSTED: 'Isto só pode ser feito em um dispositivo confiável.',
+    CODE_INCORRECT: 'Este código está incorreto.',
+    CHALLENGE_UNKNOWN: 'Este login não é mais conhecido. Comece de novo.',
+    CHALLENGE_EXPIRED: 'O prazo deste código acabou. Comece de novo.',
+    CHALLENGE_CLOSED: 'Este código não pode mais ser usado. Comece de novo.',
+    SEND_TOO_SOON: 'Um código acabou de ser enviado. Aguarde um momento antes de pedi-lo novamente.',
+    SENDS_EXHAUSTED: 'O código não pode mais ser enviado por este meio.',
+    CHANNEL_UNAVAILABLE: 'O código não pode ser enviado por este meio.',
+    RATE_LIMITED: 'Tentativas demais. Aguarde.',
+    VERIFICATION_LOCKED: 'Códigos incorretos demais. Redefina sua senha para continuar.',
+    DEVICE_UNKNOWN: 'Este dispositivo não está na lista.',
+    EVENT_UNKNOWN: 'Este registro não está na lista.',
+    ACCOUNT_UNKNOWN: 'Esta conta não existe.',
+    ACCOUNT_EXISTS: 'Já existe uma conta com este endereço de e-mail.',
+    PASSWORD_WEAK: 'Escolha uma senha mais forte.',
+    REQUEST_INVALID: 'Falta alguma informação ou ela está incorreta.',
+    DEPENDENCY_UNAVAILABLE: 'Isto não está funcionando agora. Tente novamente em instantes.',
+  },
+  advice: {
+    CHANGE_PASSWORD: 'Escolha uma nova senha.',
+    CHANGE_PASSWORD_ELSEWHERE: 'Se você usa esta senha em outros lugares, troque-a lá também.',
+    REVIEW_TRUSTED_DEVICES: 'Confira seus dispositivos confiáveis e remova os que não são seus.',
+    CHECK_MAILBOX: 'Verifique se mais ninguém consegue ler seus e-mails.',
+  },
+  devices: counted('pt-BR', { one: 'dispositivo confiável', other: 'dispositivos confiáveis' }),
+};

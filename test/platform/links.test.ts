@@ -1,0 +1,52 @@
+// Links in e-mails: only what we signed is read, and only for a while.
+
+import { expect, test } from 'vitest';
+import { createCodes } from '../../server/platform/keys.ts';
+import { createLinks } from '../../server/platform/links.ts';
+
+const now = new Date('2026-11-24T12:00:00Z');
+const old = { keyId: 'old', key: Buffer.alloc(32, 1) };
+const young = { keyId: 'young', key: Buffer.alloc(32, 2) };
+const link = {
+  accountId: 'anna|1.ü',
+  challengeId: '0197a3c2-5b00-7abc-8def-00000000039d',
+  expireTime: new Date(now.getTime() + 1_000),
+};
+
+test('a link says what was signed, until it is over', () => {
+  const links = createLinks([old]);
+  const token = links.sign(link);
+  expect(token).toMatch(/^[\w-]+\.[\w-]{43}$/);
+  expect(links.read(token, now)).toEqual(link);
+  expect(links.read(token, new Date(now.getTime() + 999))).toEqual(link);
+  expect(links.read(token, link.expireTime)).toBeUndefined();
+});
+
+test('a rotation of keys breaks no link as long as the old key is kept', () => {
+  const token = createLinks([old]).sign(link);
+  expect(createLinks([young, old]).read(token, now)).toEqual(link);
+  expect(createLinks([young]).read(token, now)).toBeUndefined();
+});
+
+test('no changed byte, and nothing else, is read', () => {
+  const links = createLinks([old]);
+  const token = links.sign(link);
+  for (let index = 0; index < token.length - 1; index++) {
+    const other = token[index] === 'A' ? 'B' : 'A';
+    const changed = `${token.slice(0, index)}${other}${token.slice(index + 1)}`;
+    expect(links.read(changed, now), `byte ${index}`).toBeUndefined();
+  }
+  const [payload = '', mac = ''] = token.split('.');
+  const nothing = ['', '.', payload, `${payload}.`, `.${mac}`, `${token}.${mac}`, `${token}=`, 'a'.repeat(100_000)];
+  for (const other of nothing) expect(links.read(other, now), other.slice(0, 40)).toBeUndefined();
+  const forged = ['[]', '{}', 'null', '["old",1e99,"x",{}]', '["old","9999999999","x","y"]', '\0'];
+  for (const said of forged) {
+    expect(links.read(`${Buffer.from(said).toString('base64url')}.${mac}`, now), said).toBeUndefined();
+  }
+});
+
+test('a code and a link under the same key have nothing in common', () => {
+  const token = createLinks([old]).sign(link);
+  const code = createCodes([old], 9).derive({ challengeId: link.challengeId, codeKeyId: 'old' }, 'EMAIL');
+  expect(token).not.toContain(code);
+});
