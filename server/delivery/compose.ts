@@ -46,7 +46,6 @@ export interface ComposedPush {
   readonly body: string;
 }
 
-const longestTitle = 60;
 const longestBody = 180;
 
 /** Writes a push: what it is about, who it was, and what to do. */
@@ -55,16 +54,18 @@ export function composePush(
   { locale, showCode }: ComposePushOptions,
 ): ComposedPush {
   const texts = textsFor(locale);
-  const who = deviceAndPlace(message.device, message.place, texts);
-  const { heading } = message.kind === 'code' ? texts.code[message.purpose] : texts.alerts[message.alert];
-  const lines =
-    message.kind === 'alert'
-      ? [who, texts.alerts[message.alert].pushAdvice]
-      : showCode
-        ? [`${message.code} · ${who}`]
-        : [texts.push.openTheApp, who];
-  return {
-    title: cut(heading, longestTitle - 1),
-    body: cut(lines.filter((line) => line !== '').join('\n'), longestBody - 1),
-  };
+  // What we say stays whole; names take what is left.
+  const whoBeside = (ours: string): string =>
+    cut(deviceAndPlace(message.device, message.place, texts), longestBody - ours.length - ' · …'.length);
+  const joined = (parts: readonly string[], between: string): string =>
+    parts.filter((part) => part !== '').join(between);
+  if (message.kind === 'alert') {
+    const { heading, pushAdvice } = texts.alerts[message.alert];
+    return { title: heading, body: joined([whoBeside(pushAdvice), pushAdvice], '\n') };
+  }
+  const { heading } = texts.code[message.purpose];
+  const { openTheApp } = texts.push;
+  return showCode
+    ? { title: heading, body: joined([message.code, whoBeside(message.code)], ' · ') }
+    : { title: heading, body: joined([openTheApp, whoBeside(openTheApp)], '\n') };
 }

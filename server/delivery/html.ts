@@ -95,6 +95,9 @@ function stylesheet(dark: Palette): string {
   return `:root { color-scheme: light dark; }
 @media (max-width: 480px) {
   .inner { padding: 22px 20px 24px !important; }
+  .label, .value { display: block !important; width: auto !important; }
+  .label { padding: 6px 0 0 !important; }
+  .value { padding: 0 0 6px !important; }
 }
 @media (prefers-color-scheme: dark) {
   .page, .page > table > tbody > tr > td { background-color: ${dark.page} !important; }
@@ -170,10 +173,18 @@ function factRow({ label, value, note }: Fact, light: Palette): ReactNode {
   return h(
     Row,
     null,
-    h(Column, { className: 'soft', style: { ...cell, width: '34%', paddingRight: '12px', color: light.soft } }, label),
     h(
       Column,
-      { className: 'ink', style: { ...cell, color: light.ink } },
+      {
+        className: 'soft label',
+        // A label's words stay whole: its column grows instead.
+        style: { ...cell, width: '34%', padding: '5px 12px 5px 0', overflowWrap: 'break-word', color: light.soft },
+      },
+      label,
+    ),
+    h(
+      Column,
+      { className: 'ink value', style: { ...cell, color: light.ink } },
       h('bdi', null, value),
       note === undefined ? null : h('div', { className: 'soft', style: { fontSize: '13px', color: light.soft } }, note),
     ),

@@ -146,7 +146,7 @@ ul { margin: 0 0 24px; padding-left: 22px; }
 li { margin: 0 0 8px; }
 dl { margin: 0 0 20px; padding: 14px 18px; background: var(--box); border-radius: 8px; }
 dl div { display: flex; gap: 12px; padding: 4px 0; }
-dt { flex: 0 0 32%; color: var(--soft); }
+dt { flex: 0 0 32%; overflow-wrap: normal; color: var(--soft); }
 dd { flex: 1 1 0; min-width: 0; margin: 0; }
 small, .soft, .source, .support { color: var(--soft); font-size: 14px; }
 button { width: 100%; margin: 0 0 16px; padding: 14px 22px; border: 1px solid var(--accent); border-radius: 8px; background: var(--button); color: var(--button-ink); font: inherit; font-weight: 600; cursor: pointer; }
@@ -154,7 +154,7 @@ button:hover { filter: brightness(1.08); }
 :focus-visible { outline: 3px solid var(--ink); outline-offset: 3px; }
 a { color: inherit; }
 .source, .support { margin: 16px 0 0; }
-@media (max-width: 480px) { main { padding: 22px 20px 24px; } }
+@media (max-width: 480px) { main { padding: 22px 20px 24px; } dl div { display: block; } }
 `;
 }
 

@@ -10,7 +10,7 @@ import { TrustedDevices } from '../../gen/countersign/v1/trusted_devices_pb.ts';
 import { TwoStepAuth } from '../../gen/countersign/v1/two_step_auth_pb.ts';
 import { Health } from '../../gen/health/v1/health_pb.ts';
 import type { Config } from '../config.ts';
-import type { Brand } from '../delivery/compose.ts';
+import type { Brand } from '../texts/look.ts';
 import type { Deps } from '../flows/accounts.ts';
 import { authenticate } from '../flows/sessions.ts';
 import type { Logger } from '../platform/log.ts';

@@ -3,7 +3,7 @@
 import type { DeviceDescription } from '../domain/device.ts';
 import { countryName, describePlace, type Place } from '../domain/place.ts';
 import { scriptOf, type Texts } from './texts.ts';
-import { oneLine, untrusted } from './untrusted.ts';
+import { untrusted } from './untrusted.ts';
 
 /** What a device says of itself, as far as people are told. */
 export type DeviceFacts = Pick<DeviceDescription, 'displayName' | 'model' | 'platform' | 'appVersion'>;
@@ -17,15 +17,15 @@ export function describeDevice({ displayName, model, platform }: DeviceFacts, te
 
 /** `Berlin, Germany`; '' where nothing is known. */
 export function placeInWords(place: Place | null | undefined, texts: Texts): string {
-  return oneLine(describePlace(place ?? undefined, texts.locale), 120);
+  return untrusted(describePlace(place ?? undefined, texts.locale), 120);
 }
 
 /** `Anna’s iPhone in Berlin, DE`, for where there is little room; '' where nothing is known. */
 export function deviceAndPlace(device: DeviceFacts | null, place: Place | null | undefined, texts: Texts): string {
   const name =
     device === null ? '' : untrusted(device.displayName) || untrusted(device.model) || texts.platforms[device.platform];
-  const town = oneLine(place?.city || place?.region || '', 60);
-  const country = place ? countryName(place.countryCode, texts.locale) || oneLine(place.country, 60) : '';
+  const town = untrusted(place?.city || place?.region || '');
+  const country = place ? countryName(place.countryCode, texts.locale) || untrusted(place.country) : '';
   const where = town === '' ? country : [town, place?.countryCode ?? ''].filter((part) => part !== '').join(', ');
   if (name === '' || where === '') return name || where;
   // No preposition is right before every country's name.

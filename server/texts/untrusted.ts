@@ -23,9 +23,9 @@ export function cut(value: string, limit: number): string {
 }
 
 /**
- * What a device calls itself, in 60 characters. A word joiner after its dots, slashes, colons and at signs keeps programs
+ * What a device calls itself, cut where it is long. A word joiner after its dots, slashes, colons and at signs keeps programs
  * from making a link of `evil.example`: nobody but us may put a link into our letter.
  */
-export function untrusted(value: string): string {
-  return oneLine(value, 60).replace(/(?<=\S)[.:/@](?=[\p{L}/])/gu, '$&\u2060');
+export function untrusted(value: string, limit = 60): string {
+  return oneLine(value, limit).replace(/(?<=\S)[.:/@](?=[\p{L}/])/gu, '$&\u2060');
 }

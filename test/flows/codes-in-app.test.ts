@@ -4,6 +4,7 @@ import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import { Advice } from '../../gen/countersign/v1/advice_pb.ts';
 import { ChallengePurpose, ChallengeState, Channel, Delivery } from '../../gen/countersign/v1/challenge_pb.ts';
 import { EventKind } from '../../gen/countersign/v1/login_event_pb.ts';
+import { codeIn } from '../support/mail-server.ts';
 import { refusal } from '../support/refusal.ts';
 import { iphone, startTestServer, type TestAccount, type TestDevice, type TestServer } from '../support/server.ts';
 import { watch } from '../support/watch.ts';
@@ -64,7 +65,8 @@ describe('a code', () => {
       challengeId: asked.challenge.challengeId,
       state: ChallengeState.VERIFIED,
     });
-    expect(await server.mail.waitFor(account.email)).toHaveLength(1);
+    const mails = await server.mail.waitFor(account.email);
+    expect(mails.filter((mail) => codeIn(mail) !== undefined)).toHaveLength(1);
     await watcher.stop();
   });
 
@@ -76,7 +78,8 @@ describe('a code', () => {
     expect((await device.client.twoStepAuth.listPendingCodes({})).pendingCodes).toEqual([]);
     const { challengeToken } = asked;
     const { challenge } = await asked.client.twoStepAuth.sendCode({ challengeToken, channel: Channel.APP });
-    expect(channel(challenge, Channel.APP)).toMatchObject({ sendsRemaining: 4, delivery: Delivery.QUEUED });
+    // No app is open, and none takes pushes; opening one shows it all the same.
+    expect(channel(challenge, Channel.APP)).toMatchObject({ sendsRemaining: 4, delivery: Delivery.FAILED });
     const { pendingCodes } = await device.client.twoStepAuth.listPendingCodes({});
     expect(pendingCodes).toHaveLength(1);
     const mailed = await server.mail.codeFor(account.email, 2);

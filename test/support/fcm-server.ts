@@ -24,6 +24,8 @@ export type FcmBehaviour =
       readonly message: string;
       /** RFC 9110, 10.2.3, as it is sent. */
       readonly retryAfter?: string;
+      /** Answered after so many milliseconds. */
+      readonly slowMs?: number;
     }
   /** Taken, and never answered. No document promises an answer. */
   | 'stall'
@@ -264,7 +266,8 @@ export async function startFcmServer(options: FcmServerOptions = {}): Promise<Fc
       options.onPush?.(push);
     };
     if (typeof behaviour === 'object') {
-      const { status, canonical, code, message: words, retryAfter } = behaviour;
+      const { status, canonical, code, message: words, retryAfter, slowMs } = behaviour;
+      if (slowMs !== undefined) await sleep(slowMs);
       if (retryAfter !== undefined) response.setHeader('retry-after', retryAfter);
       const details =
         code === undefined ? [] : [{ '@type': 'type.googleapis.com/google.firebase.fcm.v1.FcmError', errorCode: code }];

@@ -151,10 +151,18 @@ export function expectInvalid(answer: Answer, field: string | undefined, what?: 
  * themselves by the clock: that they live, and which streams they hold.
  */
 export async function everything(): Promise<Record<string, unknown>> {
-  await vi.waitFor(async () => expect(await server.query(`select from delivery where state = 'QUEUED' and (channel = 'EMAIL' or push_service is not null)`)).toEqual([]), {
-    timeout: 10_000,
-    interval: 20,
-  });
+  await vi.waitFor(
+    async () =>
+      expect(
+        await server.query(
+          `select from delivery where state = 'QUEUED' and (channel = 'EMAIL' or push_service is not null)`,
+        ),
+      ).toEqual([]),
+    {
+      timeout: 10_000,
+      interval: 20,
+    },
+  );
   const tables = await server.query(`
     select relname from pg_class
     where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition
