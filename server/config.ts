@@ -382,9 +382,9 @@ function together<T extends string>(
 }
 
 function dkim(env: Environment): DkimSettings | undefined {
-  const takes = 'the path of a PEM file with an RSA or Ed25519 private key';
+  const takes = 'the path of a PEM file with an RSA private key';
   const given = together({
-    COUNTERSIGN_DKIM_KEY: privateKeyOf(env, 'COUNTERSIGN_DKIM_KEY', ['rsa', 'ed25519'], takes),
+    COUNTERSIGN_DKIM_KEY: privateKeyOf(env, 'COUNTERSIGN_DKIM_KEY', ['rsa'], takes),
     COUNTERSIGN_DKIM_DOMAIN: matching(env, 'COUNTERSIGN_DKIM_DOMAIN', /^[a-z0-9.-]+$/i, 'a domain such as example.com'),
     COUNTERSIGN_DKIM_SELECTOR: matching(env, 'COUNTERSIGN_DKIM_SELECTOR', /^[a-z0-9._-]+$/i, 'a name such as mail2026'),
   });

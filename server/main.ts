@@ -13,6 +13,8 @@ async function main(): Promise<void> {
   const config = readConfig(process.env);
   // What follows is loaded once the settings are good, so that a wrong one is told at once. Compiling is half of a start.
   enableCompileCache();
+  // React, which writes the mails, has another build for its own developers, several times as slow.
+  process.env['NODE_ENV'] ??= 'production';
   const { createLog } = await import('./platform/log.ts');
   const log = createLog(config.logLevel);
   if (config.unknownSettings.length > 0) log.warn({ settings: config.unknownSettings }, 'settings that nothing reads');

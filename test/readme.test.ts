@@ -105,7 +105,8 @@ function terminal(script: string, cwd: string) {
 
 test('every setting that is read is explained, and no other', async () => {
   const config = await readFile(join(root, 'server/config.ts'), 'utf8');
-  const names = (text: string) => [...new Set(text.match(/\b(COUNTERSIGN_[A-Z_]+|DATABASE_URL|SMTP_(?:FALLBACK_)?URL|OTEL_[A-Z_]+)\b/g))].sort();
+  const names = (text: string) =>
+    [...new Set(text.match(/\b(COUNTERSIGN_[A-Z_]+|DATABASE_URL|SMTP_(?:FALLBACK_)?URL|OTEL_[A-Z_]+)\b/g))].sort();
   const table = readme.split('\n').filter((line) => line.startsWith('| `'));
   expect(names(table.join('\n'))).toEqual(names(config));
 });

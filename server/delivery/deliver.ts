@@ -92,9 +92,9 @@ async function attempt(deps: DeliverDeps, taken: TakenDelivery, stopped: AbortSi
   const { delivery } = taken;
   const channel = channelOf(delivery);
   const letter = await insist(() => write(deps, taken), stopped);
-  const startTime = deps.clock.now();
+  const startTime = delivery.handoverTime ?? deps.clock.now();
   if (letter.kind !== 'none' && delivery.attempts.length === 0) {
-    telemetry.delivery.handedOver(channel, (startTime.getTime() - delivery.createTime.getTime()) / 1000);
+    telemetry.delivery.handedOver(channel, (deps.clock.now().getTime() - delivery.createTime.getTime()) / 1000);
   }
   const handover: Handover | { readonly kind: 'notSent'; readonly answer: string } =
     letter.kind === 'none'
@@ -126,7 +126,10 @@ const metricNames = {
   UNREACHABLE: 'unreachable',
   NOT_SENT: 'not_sent',
   GAVE_UP: 'gave_up',
-} as const satisfies Readonly<Record<AttemptOutcome, string>>;
+} as const satisfies Readonly<Record<Outcome, string>>;
+
+/** What one try can come to here; that one was interrupted is seen by the next. */
+type Outcome = Exclude<AttemptOutcome, 'INTERRUPTED'>;
 
 function channelOf(delivery: DeliveryRecord): 'apns' | 'fcm' | 'email' {
   const route = routeOf(delivery);
@@ -140,7 +143,7 @@ async function settle(
   handover: Handover | { readonly kind: 'notSent'; readonly answer: string },
   startTime: Date,
   stopped: AbortSignal,
-): Promise<AttemptOutcome> {
+): Promise<Outcome> {
   const { deliveries } = deps;
   const { accountId, deviceId, kind } = delivery;
   const now = deps.clock.now();
@@ -160,7 +163,7 @@ async function settle(
     if (!forgotten) retryMs = waitBeforeRetry({ kind, deadline }, tries, undefined, 0, now);
   }
   const triesAgain = handover.kind === 'retry' || handover.kind === 'unreachable';
-  const outcome: AttemptOutcome = triesAgain && retryMs === undefined ? 'GAVE_UP' : outcomes[handover.kind];
+  const outcome: Outcome = triesAgain && retryMs === undefined ? 'GAVE_UP' : outcomes[handover.kind];
   const tried = {
     startTime: handover.kind === 'notSent' ? null : startTime.toISOString(),
     endTime: now.toISOString(),
@@ -294,13 +297,15 @@ function codeOf(deps: DeliverDeps, challenge: Challenge, { channel }: DeliveryRe
 function alertOf(deps: DeliverDeps, alert: AlertKind, event: LoginEvent): AlertMessage {
   const { accountId, challengeId, device, origin } = event;
   const deniable = alert === 'NEW_SIGN_IN' && challengeId !== null;
+  // Of a removal the event says where the remover was, which beside the removed device would mislead.
+  const placed = origin.ipAddress !== '' && alert !== 'DEVICE_REMOVED';
   return {
     kind: 'alert',
     alert,
     device,
     time: timeOfUuid(event.eventId),
-    place: origin.place,
-    ipAddress: origin.ipAddress,
+    place: placed ? origin.place : undefined,
+    ipAddress: placed ? origin.ipAddress : '',
     denyUrl: deniable ? deps.denyUrl({ accountId, challengeId }) : undefined,
   };
 }

@@ -15,7 +15,7 @@ export interface Mailer {
 export interface DkimSettings {
   readonly domain: string;
   readonly selector: string;
-  /** PEM, RSA or Ed25519. */
+  /** PEM, RSA of at least 1,024 bits (RFC 8301). */
   readonly privateKey: string;
 }
 

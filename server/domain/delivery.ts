@@ -16,9 +16,17 @@ export type DeliveryState = Exclude<ChannelDelivery, 'NOT_SENT'>;
 
 /**
  * What became of one try, or why there was none: `NOT_SENT` where there was nothing left to send or nobody to send it to,
- * `GAVE_UP` where its time was over.
+ * `GAVE_UP` where its time was over, `INTERRUPTED` where the server stopped before it could note an answer.
  */
-export type AttemptOutcome = 'ACCEPTED' | 'UNREGISTERED' | 'RETRY' | 'REFUSED' | 'UNREACHABLE' | 'NOT_SENT' | 'GAVE_UP';
+export type AttemptOutcome =
+  | 'INTERRUPTED'
+  | 'ACCEPTED'
+  | 'UNREGISTERED'
+  | 'RETRY'
+  | 'REFUSED'
+  | 'UNREACHABLE'
+  | 'NOT_SENT'
+  | 'GAVE_UP';
 
 /** One try of a send, as it is kept for support. Times as ISO 8601. */
 export interface Attempt {

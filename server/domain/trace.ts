@@ -109,6 +109,8 @@ export function explain(delivery: TracedDelivery, limits: Pick<Limits, 'shownWit
       return delivery.handoverTime === null
         ? 'It waits for its turn. If it stays so, the jobs do not run: look at countersign_jobs_oldest_age_seconds.'
         : `It was handed to ${provider}, which has not answered yet.`;
+    case 'INTERRUPTED':
+      return `It was handed to ${provider}, and the server stopped before the answer; it is sent again.`;
     case 'ACCEPTED':
       return route === 'SMTP'
         ? `The mail server took it.${said} If it is not in the mailbox, look in the spam folder, or search the mail server's log for the Message-ID.`

@@ -1,11 +1,11 @@
 // `/deny`: the page behind the link in an e-mail, where "it wasn't me" is said. Opening it changes nothing, since mail scanners open
 // links too; only its form does.
 
-import type { Brand } from '../texts/look.ts';
 import { isAway } from '../domain/errors.ts';
 import type { Deps } from '../flows/context.ts';
 import { denyByLink, lookUpDenyLink } from '../flows/denial.ts';
 import type { Logger } from '../platform/log.ts';
+import type { Brand } from '../texts/look.ts';
 import { type DenyPageView, renderDenyPage } from './deny-page.ts';
 import type { Exchange, Handler } from './exchange.ts';
 import { localeOf } from './locale.ts';

@@ -64,6 +64,7 @@ const eventKinds: Readonly<Record<TraceEventKind, TraceEventKindProto>> = {
   OPENED: TraceEventKindProto.OPENED,
   QUEUED: TraceEventKindProto.QUEUED,
   HANDED_OVER: TraceEventKindProto.HANDED_OVER,
+  INTERRUPTED: TraceEventKindProto.INTERRUPTED,
   ACCEPTED: TraceEventKindProto.ACCEPTED,
   UNREGISTERED: TraceEventKindProto.UNREGISTERED,
   RETRY: TraceEventKindProto.RETRY,

@@ -15,11 +15,19 @@ import { first, nested, statement } from './statement.ts';
 
 const unsynchronised = sql`unsynchronised as (select set_config('synchronous_commit', 'off', true))`;
 
-/** What is not queued, or not due, is left as it is. */
+/** What is not queued, or not due, is left as it is. A try before that nobody has noted the end of was interrupted. */
 const setHandedOver = statement<DeliveryJob & { readonly now: Date }, unknown>(
   (_, p) => sql`
     with ${unsynchronised}
-    update delivery set handover_time = ${p.now} from unsynchronised
+    update delivery set handover_time = ${p.now},
+      attempts = case
+        when handover_time is null or (attempts -> -1 ->> 'startTime')::timestamptz >= handover_time then attempts
+        else attempts || jsonb_build_array(jsonb_build_object(
+          'startTime', to_char(handover_time at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+          'endTime', to_char(${p.now}::timestamptz at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
+          'outcome', 'INTERRUPTED', 'answer', ''))
+      end
+    from unsynchronised
     where account_id = ${p.accountId} and delivery_id = ${p.deliveryId} and state = 'QUEUED'
       and (next_attempt_time is null or next_attempt_time <= ${p.now})`,
 );

@@ -137,7 +137,7 @@ export const fr: Texts = {
     over: {
       heading: 'Il n’y a plus rien à faire ici',
       intro:
-        'Ce lien a déjà été utilisé, ou ce qu’il concerne est terminé. Si vous n’êtes pas sûr que tout va bien, changez votre mot de passe.',
+        'Ce lien a déjà été utilisé, ou ce qu’il concerne est terminé. En cas de doute, changez votre mot de passe.',
     },
     invalid: {
       heading: 'Ce lien ne fonctionne pas',
@@ -154,7 +154,7 @@ export const fr: Texts = {
     CLIENT_VERSION_MISSING: 'Cette application n’indique pas sa version. Veuillez la mettre à jour.',
     CLIENT_VERSION_INVALID: 'Cette application n’indique pas correctement sa version. Veuillez la mettre à jour.',
     CREDENTIALS_INCORRECT: 'L’adresse e-mail ou le mot de passe est incorrect.',
-    SESSION_INVALID: 'Vous êtes déconnecté. Veuillez vous reconnecter.',
+    SESSION_INVALID: 'Votre session est terminée. Veuillez vous reconnecter.',
     SERVICE_TOKEN_INVALID: 'Le jeton de service est absent ou inconnu.',
     SCOPE_MISSING: 'Le jeton de service n’autorise pas cet appel.',
     DEVICE_NOT_TRUSTED: 'Seul un appareil de confiance peut faire cela.',

@@ -1,4 +1,5 @@
-// The Portuguese texts, as Brazil writes it. This file knows no layout.
+// The Portuguese texts, as Brazil writes it. This file knows no layout. No article stands before the brand, which may be of
+// either gender.
 
 import { counted } from './counted.ts';
 import type { Texts } from './texts.ts';
@@ -11,87 +12,86 @@ export const ptBR: Texts = {
   remark: (subject, note) => `${subject} (${note})`,
   code: {
     SIGN_IN: {
-      subject: (brand) => `Seu código de login no ${brand}`,
+      subject: (brand) => `Seu código de login em ${brand}`,
       heading: 'Seu código de login',
       intro: (brand) =>
-        `Alguém que digitou sua senha está fazendo login no ${brand}. Se for você, digite este código onde está fazendo login.`,
+        `Alguém que digitou sua senha está fazendo login em ${brand}. Se for você, digite este código onde está fazendo login.`,
       validity: (count) => `O código vale por ${minutes(count)} e somente para este login.`,
       advice:
         'Não compartilhe este código com ninguém. Alguém sabe sua senha: troque-a agora e em todos os outros lugares onde você a usa.',
     },
     SWITCH_OFF: {
-      subject: (brand) => `Seu código para desativar a verificação em duas etapas no ${brand}`,
+      subject: (brand) => `Seu código para desativar a verificação em duas etapas em ${brand}`,
       heading: 'Seu código para desativar a verificação em duas etapas',
       intro: (brand) =>
-        `Alguém conectado à sua conta quer desativar a verificação em duas etapas no ${brand}. Se for você, digite este código onde o solicitou. Depois disso, bastará a sua senha para fazer login.`,
+        `Alguém conectado à sua conta quer desativar a verificação em duas etapas em ${brand}. Se for você, digite este código onde o solicitou. Depois disso, bastará a sua senha para fazer login.`,
       validity: (count) => `O código vale por ${minutes(count)} e somente para esta alteração.`,
       advice:
         'Não compartilhe este código com ninguém. Alguém está usando sua conta e talvez saiba sua senha: troque-a agora e depois remova dos seus dispositivos confiáveis os que você não reconhece.',
     },
   },
   codePreview: (code, validity) => `Código ${code}. ${validity}`,
-  neverAsked: (brand) => `Ninguém do ${brand} vai pedir este código a você, nem por telefone nem por mensagem.`,
+  neverAsked: (brand) => `Ninguém da equipe ${brand} vai pedir este código a você, nem por telefone nem por mensagem.`,
   alerts: {
     NEW_SIGN_IN: {
-      subject: (brand) => `Novo login na sua conta do ${brand}`,
+      subject: (brand) => `Novo login na sua conta ${brand}`,
       heading: 'Novo login na sua conta',
-      intro: (brand) =>
-        `Um novo dispositivo fez login na sua conta do ${brand}. Se foi você, não é preciso fazer nada.`,
+      intro: (brand) => `Um novo dispositivo fez login na sua conta ${brand}. Se foi você, não é preciso fazer nada.`,
       advice:
         'Troque sua senha agora e em todos os outros lugares onde você a usa. Depois, remova dos seus dispositivos confiáveis os que você não reconhece.',
       pushAdvice: 'Se não foi você, troque sua senha agora.',
     },
     TWO_STEP_OFF: {
-      subject: (brand) => `Verificação em duas etapas desativada na sua conta do ${brand}`,
+      subject: (brand) => `Verificação em duas etapas desativada na sua conta ${brand}`,
       heading: 'A verificação em duas etapas foi desativada',
       intro: (brand) =>
-        `A verificação em duas etapas da sua conta do ${brand} foi desativada. A partir de agora, basta a sua senha para fazer login.`,
+        `A verificação em duas etapas da sua conta ${brand} foi desativada. A partir de agora, basta a sua senha para fazer login.`,
       advice:
         'Troque sua senha agora e ative novamente a verificação em duas etapas. Depois, remova dos seus dispositivos confiáveis os que você não reconhece.',
       pushAdvice: 'Se não foi você, troque sua senha agora.',
     },
     TWO_STEP_ON: {
-      subject: (brand) => `Verificação em duas etapas ativada na sua conta do ${brand}`,
+      subject: (brand) => `Verificação em duas etapas ativada na sua conta ${brand}`,
       heading: 'A verificação em duas etapas foi ativada',
       intro: (brand) =>
-        `A verificação em duas etapas da sua conta do ${brand} foi ativada. A partir de agora, para fazer login em um novo dispositivo são necessários a sua senha e um código.`,
+        `A verificação em duas etapas da sua conta ${brand} foi ativada. A partir de agora, para fazer login em um novo dispositivo são necessários a sua senha e um código.`,
       advice:
         'Outra pessoa pode estar usando sua conta. Troque sua senha agora e depois remova dos seus dispositivos confiáveis os que você não reconhece.',
       pushAdvice: 'Se não foi você, troque sua senha agora.',
     },
     DEVICE_REMOVED: {
-      subject: (brand) => `Um dispositivo confiável foi removido da sua conta do ${brand}`,
+      subject: (brand) => `Um dispositivo confiável foi removido da sua conta ${brand}`,
       heading: 'Um dispositivo confiável foi removido',
       intro: (brand) =>
-        `Um dispositivo foi desconectado e removido dos dispositivos confiáveis da sua conta do ${brand}. Para fazer login nele novamente, você vai precisar de um código.`,
+        `Um dispositivo foi desconectado e removido dos dispositivos confiáveis da sua conta ${brand}. Para fazer login nele novamente, você vai precisar de um código.`,
       advice:
         'Outra pessoa pode estar usando sua conta. Troque sua senha agora e depois remova dos seus dispositivos confiáveis os que você não reconhece.',
       pushAdvice: 'Se não foi você, troque sua senha agora.',
     },
     PASSWORD_CHANGED: {
-      subject: (brand) => `A senha da sua conta do ${brand} foi alterada`,
+      subject: (brand) => `A senha da sua conta ${brand} foi alterada`,
       heading: 'Sua senha foi alterada',
       intro: (brand) =>
-        `A senha da sua conta do ${brand} foi alterada. Se foi você, faça login com a nova senha a partir de agora.`,
+        `A senha da sua conta ${brand} foi alterada. Se foi você, faça login com a nova senha a partir de agora.`,
       advice:
         'Redefina sua senha imediatamente e verifique se mais ninguém consegue ler seus e-mails. Se você não conseguir entrar na sua conta, fale com o suporte.',
       pushAdvice: 'Se não foi você, redefina sua senha imediatamente.',
     },
     CHALLENGE_DENIED: {
-      subject: (brand) => `Uma tentativa de acesso à sua conta do ${brand} foi bloqueada`,
+      subject: (brand) => `Uma tentativa de acesso à sua conta ${brand} foi bloqueada`,
       heading: 'Uma tentativa de login foi bloqueada',
       intro: (brand) =>
-        `Alguém com a sua senha tentou acessar sua conta do ${brand}. Em um dos seus dispositivos confiáveis ou pelo nosso e-mail, a resposta foi “Não fui eu”, e por isso a tentativa foi bloqueada.`,
+        `Alguém com a sua senha tentou acessar sua conta ${brand}. Em um dos seus dispositivos confiáveis ou pelo nosso e-mail, a resposta foi “Não fui eu”, e por isso a tentativa foi bloqueada.`,
       advice:
         'Quem fez isso sabe a sua senha. Troque-a agora e em todos os outros lugares onde você a usa. Depois, confira seus dispositivos confiáveis e remova os que não são seus.',
       pushAdvice: 'Alguém sabe sua senha: troque-a agora.',
     },
   },
   emailChanged: {
-    subject: (brand) => `O endereço de e-mail da sua conta do ${brand} foi alterado`,
+    subject: (brand) => `O endereço de e-mail da sua conta ${brand} foi alterado`,
     heading: 'Seu endereço de e-mail foi alterado',
     intro: (brand, newEmail) =>
-      `O endereço de e-mail da sua conta do ${brand} agora é ${newEmail}. Os códigos e avisos passarão a ser enviados para lá. Esta é a última mensagem para este endereço.`,
+      `O endereço de e-mail da sua conta ${brand} agora é ${newEmail}. Os códigos e avisos passarão a ser enviados para lá. Esta é a última mensagem para este endereço.`,
     advice: 'Fale com o suporte imediatamente: outra pessoa pode estar no controle da sua conta.',
   },
   notYou: 'Se não foi você',
@@ -111,7 +111,7 @@ export const ptBR: Texts = {
   platforms: { IOS: 'iOS', ANDROID: 'Android', WEB: 'navegador' },
   unknown: 'desconhecido',
   placeIsApproximate: 'aproximado, com base no endereço IP',
-  footer: (brand) => `O ${brand} envia esta mensagem para proteger sua conta. Ela não contém links para fazer login.`,
+  footer: (brand) => `${brand} envia esta mensagem para proteger sua conta. Ela não contém links para fazer login.`,
   push: {
     openTheApp: 'Abra o aplicativo para ver o código.',
     deviceIn: (device, place) => `${device} em ${place}`,
@@ -119,7 +119,7 @@ export const ptBR: Texts = {
   denyPage: {
     ask: {
       heading: 'Não foi você?',
-      intro: (brand) => `Diga ao ${brand} que não foi você, e vamos proteger sua conta. Se você tocar no botão:`,
+      intro: (brand) => `Diga a ${brand} que não foi você, e vamos proteger sua conta. Se você tocar no botão:`,
       effects: [
         'A tentativa é encerrada e o código dela deixa de valer.',
         'Se ela já deu certo, o dispositivo é desconectado e removido dos seus dispositivos confiáveis, e você vai precisar de uma nova senha.',
@@ -127,7 +127,7 @@ export const ptBR: Texts = {
       otherwise: 'Se foi você, basta fechar esta página. Nada aconteceu ainda.',
     },
     done: {
-      heading: 'Obrigado. Sua conta está protegida.',
+      heading: 'Agradecemos o aviso. Sua conta está protegida.',
       intro: 'A tentativa foi encerrada. Se algum dispositivo entrou por meio dela, ele foi desconectado e removido.',
     },
     over: {
@@ -138,7 +138,7 @@ export const ptBR: Texts = {
     invalid: {
       heading: 'Este link não funciona',
       intro:
-        'Ele está incompleto ou é antigo demais. Abra-o novamente a partir da mensagem mais recente. Se você está preocupado com a sua conta, troque sua senha.',
+        'Ele está incompleto ou é antigo demais. Abra-o novamente a partir da mensagem mais recente. Se você tem dúvidas sobre a segurança da sua conta, troque sua senha.',
     },
     unavailable: {
       heading: 'Isto não está funcionando agora',
@@ -150,7 +150,7 @@ export const ptBR: Texts = {
     CLIENT_VERSION_MISSING: 'Este aplicativo não informa a versão dele. Atualize o aplicativo.',
     CLIENT_VERSION_INVALID: 'Este aplicativo não informa corretamente a versão dele. Atualize o aplicativo.',
     CREDENTIALS_INCORRECT: 'O endereço de e-mail ou a senha está incorreto.',
-    SESSION_INVALID: 'Você foi desconectado. Faça login novamente.',
+    SESSION_INVALID: 'Sua sessão foi encerrada. Faça login novamente.',
     SERVICE_TOKEN_INVALID: 'O token de serviço está ausente ou é desconhecido.',
     SCOPE_MISSING: 'O token de serviço não permite esta chamada.',
     DEVICE_NOT_TRUSTED: 'Isto só pode ser feito em um dispositivo confiável.',

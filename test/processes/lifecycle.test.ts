@@ -57,7 +57,7 @@ const wrong: Readonly<Record<string, readonly [value: string, takes: string]>> =
   SMTP_URL: ['http://user:s3cret-word@host', 'smtp://'],
   SMTP_FALLBACK_URL: ['http://user:s3cret-word@host', 'smtp://'],
   COUNTERSIGN_MAIL_FROM: ['nobody', 'no-reply@example.com'],
-  COUNTERSIGN_DKIM_KEY: ['package.json', 'RSA or Ed25519 private key'],
+  COUNTERSIGN_DKIM_KEY: ['package.json', 'RSA private key'],
   COUNTERSIGN_DKIM_DOMAIN: ['example.com/s3cret-word', 'a domain such as example.com'],
   COUNTERSIGN_DKIM_SELECTOR: ['s3cret-word!', 'a name such as mail2026'],
   COUNTERSIGN_APNS_KEY: ['/no/s3cret-word.p8', '.p8 key file'],
@@ -133,7 +133,9 @@ const needed = [
 describe('settings', () => {
   test('each one that there is is tried here', () => {
     const source = readFileSync(new URL('../../server/config.ts', import.meta.url), 'utf8');
-    const names = new Set(source.match(/(?<=')(COUNTERSIGN_[A-Z_]+|DATABASE_URL|SMTP_(?:FALLBACK_)?URL|OTEL_[A-Z_]+)(?=')/g));
+    const names = new Set(
+      source.match(/(?<=')(COUNTERSIGN_[A-Z_]+|DATABASE_URL|SMTP_(?:FALLBACK_)?URL|OTEL_[A-Z_]+)(?=')/g),
+    );
     expect([...names].sort()).toEqual([...Object.keys(wrong), ...takesAnyText].sort());
   });
 

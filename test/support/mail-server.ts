@@ -9,6 +9,8 @@ import { eventually } from './eventually.ts';
 import { type Arrival, arrivedNow, createArrivals, createScript } from './stand-in.ts';
 
 export interface Mail extends Arrival {
+  /** What MAIL FROM named. */
+  readonly sender: string;
   readonly to: string;
   readonly subject: string;
   readonly text: string;
@@ -84,7 +86,9 @@ export async function startMailServer(options: MailServerOptions = {}): Promise<
   const take = async (session: SMTPServerSession, raw: Buffer) => {
     const parsed = await PostalMime.parse(raw);
     for (const { address } of session.envelope.rcptTo) {
+      const { mailFrom } = session.envelope;
       const mail: Mail = {
+        sender: mailFrom === false ? '' : mailFrom.address,
         to: address,
         subject: parsed.subject ?? '',
         text: parsed.text ?? '',
