@@ -238,6 +238,7 @@ async function writeMail(
   const composed = await compose(message, { locale, brand: deps.brand });
   const secrets: [string, string][] = [[to, maskEmail(to)]];
   if (message.kind === 'code') secrets.push([message.code, '…']);
+  if (message.kind !== 'emailChanged' && message.denyUrl !== undefined) secrets.push([message.denyUrl, '…']);
   return { kind: 'mail', send: () => deps.mailer.send(to, delivery.deliveryId, composed), secrets };
 }
 

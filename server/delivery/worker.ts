@@ -23,7 +23,7 @@ export interface Worker {
   stop(): Promise<void>;
 }
 
-/** Connections at most: one listens, and taking and ending jobs takes one for a moment. */
+/** At most: one listens, and taking and ending jobs takes one for a moment. */
 const connections = 5;
 
 /** Starts the worker. `tasks` are given a signal that says that it stops. */
@@ -113,7 +113,9 @@ function startRunner(
 function workerLogger(log: Logger): WorkerLogger {
   return new WorkerLogger(() => (level, message) => {
     // Job failures are warnings here: they are tried again. What the worker says of its work is for debugging.
-    if (level === 'error' || level === 'warning') log.warn({ worker: message }, 'outbox');
+    // It asks for a connection for each job at once, but the jobs use others.
+    const isOfPool = message.includes('maxPoolSize');
+    if (level === 'error' || (level === 'warning' && !isOfPool)) log.warn({ worker: message }, 'outbox');
     else log.debug({ worker: message }, 'outbox');
   });
 }

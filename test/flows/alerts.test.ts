@@ -134,7 +134,7 @@ describe('told by e-mail, and on the other trusted devices', () => {
 });
 
 async function switchOffGrant(device: TestDevice, account: TestAccount) {
-  const before = server.mail.mails.filter((mail) => mail.to === account.email && codeIn(mail)).length;
+  const before = server.mail.codeMailsTo(account.email).length;
   const { result } = await device.client.twoStepAuth.updateSettings({ twoStepEnabled: false });
   if (result.case !== 'challengeGrant') throw new Error('no grant');
   const { challengeToken, challenge } = result.value;

@@ -91,7 +91,7 @@ test('VerifyCode', async () => {
   const cost = await costOf(challenged, ({ client, challengeToken, code }) =>
     client.twoStepAuth.verifyCode({ challengeToken, code }),
   );
-  expect(cost).toEqual([6, 2]);
+  expect(cost).toEqual([7, 2]);
 });
 
 test('VerifyCode with a wrong code', async () => {
@@ -99,7 +99,7 @@ test('VerifyCode with a wrong code', async () => {
     const wrong = code === '000000' ? '000001' : '000000';
     await expect(client.twoStepAuth.verifyCode({ challengeToken, code: wrong })).rejects.toThrow();
   });
-  expect(cost).toEqual([8, 3]);
+  expect(cost).toEqual([9, 3]);
 });
 
 test('SendCode', async () => {
@@ -159,5 +159,5 @@ test('RemoveTrustedDevice', async () => {
     },
     ({ client, deviceId }) => client.trustedDevices.removeTrustedDevice({ deviceId }),
   );
-  expect(cost).toEqual([11, 4]);
+  expect(cost).toEqual([12, 4]);
 });

@@ -10,7 +10,7 @@ import { type ChallengeTrace, TraceEventKind } from '../../gen/countersign/inter
 import { type ApnsBehaviour, apnsAnswers } from '../support/apns-server.ts';
 import { eventually } from '../support/eventually.ts';
 import { type FcmBehaviour, fcmAnswers } from '../support/fcm-server.ts';
-import { codeIn, type MailBehaviour, startMailServer } from '../support/mail-server.ts';
+import { type MailBehaviour, startMailServer } from '../support/mail-server.ts';
 import { createDatabase } from '../support/postgres.ts';
 import { productionEnv, programs, type ServerProgram } from '../support/processes.ts';
 import { startPushServers } from '../support/push.ts';

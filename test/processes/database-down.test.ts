@@ -8,12 +8,15 @@ import { createAppClient } from '../../clients/app/client.ts';
 import { CountersignError } from '../../clients/errors.ts';
 import { Accounts } from '../../gen/countersign/internal/v1/accounts_pb.ts';
 import { RevocationReason, Sessions } from '../../gen/countersign/internal/v1/sessions_pb.ts';
+import { Support } from '../../gen/countersign/internal/v1/support_pb.ts';
 import { Channel } from '../../gen/countersign/v1/challenge_pb.ts';
 import { LoginActivity } from '../../gen/countersign/v1/login_activity_pb.ts';
 import type { Session } from '../../gen/countersign/v1/session_pb.ts';
 import { TrustedDevices } from '../../gen/countersign/v1/trusted_devices_pb.ts';
 import { TwoStepAuth } from '../../gen/countersign/v1/two_step_auth_pb.ts';
 import { Health, HealthCheckResponse_ServingStatus as Status } from '../../gen/health/v1/health_pb.ts';
+import { createLinks } from '../../server/platform/links.ts';
+import { denyUrl } from '../../server/rpc/deny.ts';
 import { type Cluster, startCluster } from '../support/cluster.ts';
 import { eventually } from '../support/eventually.ts';
 import { type MailServer, startMailServer } from '../support/mail-server.ts';
@@ -122,8 +125,22 @@ const calls: Readonly<Record<string, () => Promise<unknown>>> = {
   IntrospectSession: () => server.service.sessions.introspectSession({ accessToken: signedIn.accessToken }),
   RevokeSessions: () =>
     server.service.sessions.revokeSessions({ accountId: account.accountId, reason: RevocationReason.ADMINISTRATIVE }),
+  TraceChallenge: () => server.service.support.traceChallenge({ account: { case: 'email', value: account.email } }),
+  GetAccountSecurity: () =>
+    server.service.support.getAccountSecurity({ account: { case: 'accountId', value: account.accountId } }),
 };
 const needNoDatabase = ['GetSigningKeys'];
+
+/** As it would stand in a mail. */
+function denyLink(): string {
+  const links = createLinks([{ keyId: 'test', key: Buffer.alloc(32, 1) }]);
+  const link = {
+    accountId: account.accountId,
+    challengeId: crypto.randomUUID(),
+    expireTime: new Date(Date.now() + 60_000),
+  };
+  return denyUrl(server.publicUrl, links.sign(link));
+}
 
 interface Refused {
   readonly name: string;
@@ -197,8 +214,10 @@ async function expectNothingLeaked(): Promise<void> {
   await eventually(3_000, async () => {
     const open = await connections();
     expect(open['countersign']?.count ?? 0).toBeLessThanOrEqual(poolSize);
-    expect(open['countersign-outbox']?.count ?? 0).toBeLessThanOrEqual(10);
-    expect(open['countersign-rescue']?.count).toBe(1);
+    for (const worker of ['countersign-mail', 'countersign-push']) {
+      expect(open[worker]?.count ?? 0).toBeLessThanOrEqual(5);
+    }
+    expect(open['countersign-rescue']?.count).toBe(2);
     expect(Object.values(open).filter((each) => each.in_transaction > 0)).toEqual([]);
   });
 }
@@ -231,7 +250,7 @@ async function expectRecovery(what: string, promised: readonly TestAccount[]): P
 }
 
 test('every RPC is tried here, but those that need no database', () => {
-  const all = [TwoStepAuth, TrustedDevices, LoginActivity, Accounts, Sessions]
+  const all = [TwoStepAuth, TrustedDevices, LoginActivity, Accounts, Sessions, Support]
     .flatMap(({ methods }) => methods)
     .filter(({ methodKind }) => methodKind === 'unary')
     .map(({ name }) => name);
@@ -269,6 +288,13 @@ describe.each(['frozen', 'stopped'] as const)('with PostgreSQL %s', (how) => {
         }),
       );
     await bestOfThree(crowd, `${how}, 100 at once`);
+    const page = await fetch(denyLink());
+    expect(page.status).toBe(503);
+    expect(page.headers.get('retry-after')).toBe('5');
+    // A scrape goes on, without what only the database knows.
+    const metrics = await (await fetch(`${server.internalUrl}/metrics`)).text();
+    expect(metrics).toContain('process_resident_memory_bytes');
+    expect(metrics).not.toContain('countersign_jobs_waiting{');
     await eventually(4_000, async () => {
       for (const url of [server.publicUrl, server.internalUrl]) {
         expect((await healthOf(url).check({})).status).toBe(Status.NOT_SERVING);

@@ -6,6 +6,7 @@ import { FeatureSet_FieldPresence } from '@bufbuild/protobuf/wkt';
 import { field as fieldOption, Ignore, oneof as oneofOption } from '../../gen/buf/validate/validate_pb.ts';
 import { Accounts } from '../../gen/countersign/internal/v1/accounts_pb.ts';
 import { Sessions } from '../../gen/countersign/internal/v1/sessions_pb.ts';
+import { Support } from '../../gen/countersign/internal/v1/support_pb.ts';
 import { LoginActivity } from '../../gen/countersign/v1/login_activity_pb.ts';
 import { TrustedDevices } from '../../gen/countersign/v1/trusted_devices_pb.ts';
 import { TwoStepAuth } from '../../gen/countersign/v1/two_step_auth_pb.ts';
@@ -16,7 +17,7 @@ export interface Rpc {
   readonly path: string;
 }
 
-export const rpcs: readonly Rpc[] = [TwoStepAuth, TrustedDevices, LoginActivity, Accounts, Sessions].flatMap(
+export const rpcs: readonly Rpc[] = [TwoStepAuth, TrustedDevices, LoginActivity, Accounts, Sessions, Support].flatMap(
   (service) =>
     service.methods.map((method) => ({
       method,

@@ -55,6 +55,8 @@ export interface MailServer {
   readonly mails: readonly Mail[];
   /** The mails to an address, once there are `count` of them. */
   waitFor(address: string, count?: number): Promise<readonly Mail[]>;
+  /** The mails to an address so far that have a code, oldest first. */
+  codeMailsTo(address: string): readonly Mail[];
   /** The code in the newest mail to an address, once there are `count` mails with one. */
   codeFor(address: string, count?: number): Promise<string>;
   /** How mail to an address is answered from now on; of a list each holds once. */
@@ -191,6 +193,7 @@ export async function startMailServer(options: MailServerOptions = {}): Promise<
     url: `smtp://${host}:${port}`,
     mails: mails.all,
     waitFor: mails.waitFor,
+    codeMailsTo: (to) => mails.to(to).filter((mail) => codeIn(mail) !== undefined),
     codeFor: (to, count = 1) =>
       eventually(10_000, () => {
         const codes = mails.to(to).flatMap((mail) => codeIn(mail) ?? []);

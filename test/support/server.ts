@@ -14,7 +14,7 @@ import { readConfig } from '../../server/config.ts';
 import type { Clock } from '../../server/flows/ports.ts';
 import { createLog } from '../../server/platform/log.ts';
 import { hashServiceToken, scopes } from '../../server/platform/service-tokens.ts';
-import { codeIn, type MailServer, startMailServer } from './mail-server.ts';
+import { type MailServer, startMailServer } from './mail-server.ts';
 import { createDatabase } from './postgres.ts';
 
 /** A clock that runs as time does, from wherever a test has moved it to. */
@@ -153,7 +153,7 @@ export async function startTestServer(
         const queued = `select from delivery where account_id = $1 and channel = 'EMAIL' and state = 'QUEUED'`;
         if ((await pool.query(queued, [account.accountId])).rowCount) throw new Error('mails are on their way');
       });
-      const before = mail.mails.filter((each) => each.to === email && codeIn(each) !== undefined).length;
+      const before = mail.codeMailsTo(email).length;
       const { result } = await client.twoStepAuth.signIn({ email, password, device: iphone });
       if (result.case !== 'challengeGrant') throw new Error(`no challenge but ${result.case}`);
       const { challengeToken, challenge } = result.value;
