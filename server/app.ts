@@ -5,6 +5,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Address, type Config, ConfigError } from './config.ts';
 import { createApnsSender } from './delivery/apns.ts';
 import type { Brand } from './delivery/compose.ts';
+import { prepare as prepareMails } from './delivery/compose.ts';
 import { createMailer } from './delivery/email.ts';
 import { createFcmSender } from './delivery/fcm.ts';
 import { startLiveStreams } from './delivery/live.ts';
@@ -171,6 +172,8 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
     await stop();
     throw error;
   }
+  // Whoever waits for the first code must not wait for this too.
+  prepareMails().catch((error) => log.error({ err: error }, 'mails can not be written'));
   const [publicAddress, internalAddress] = listeners.map(({ address }) => `http://${hostOf(address)}:${address.port}`);
   return { publicAddress: publicAddress ?? '', internalAddress: internalAddress ?? '', deps, stop };
 }

@@ -26,10 +26,14 @@ export interface ComposedMessage {
   readonly html: string;
 }
 
+/** Loads what writes HTML, so that the first mail does not wait for it: React takes longer to load than a server to listen. */
+export async function prepare(): Promise<void> {
+  await import('./html.ts');
+}
+
 /** Writes a mail. The same message, locale and brand give the same bytes. */
 export async function compose(message: Message, { locale, brand }: ComposeOptions): Promise<ComposedMessage> {
   const letter = writeLetter(message, locale, brand);
-  // Loaded with the first mail: React takes longer to load than all else that a server needs to listen.
   const { renderHtml } = await import('./html.ts');
   return { subject: letter.subject, text: renderText(letter), html: renderHtml(letter, brand) };
 }

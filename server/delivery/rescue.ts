@@ -7,6 +7,10 @@ import pg from 'pg';
 import type { Logger } from '../platform/log.ts';
 
 const sweepEveryMs = 2_000;
+/** The first sweep of a process: what a killed one left is not waited for longer than it takes to be sure. */
+const firstSweepMs = 200;
+/** A PostgreSQL that has run for less may have cut off workers that live, and lock again in a moment. */
+const settledAfterSeconds = 10;
 /** First key of the advisory locks; the second is made from the worker's id. */
 const lockSpace = 4_071_996;
 
@@ -25,6 +29,7 @@ export function keepJobsAlive(databaseUrl: string, events: EventEmitter, log: Lo
     poolId = workerPool.id;
   });
 
+  let isFirst = true;
   const watch = async () => {
     const client = new pg.Client({
       connectionString: databaseUrl,
@@ -35,16 +40,22 @@ export function keepJobsAlive(databaseUrl: string, events: EventEmitter, log: Lo
     client.on('error', () => {});
     await client.connect();
     try {
+      const early = isFirst && (await isSettled(client));
+      isFirst = false;
+      let wait = early ? firstSweepMs : sweepEveryMs;
       let locked: string | undefined;
       while (!stopped.signal.aborted) {
-        if (locked !== undefined) await sweep(client, locked, log);
+        if (locked !== undefined) {
+          await sweep(client, locked, log);
+          wait = sweepEveryMs;
+        }
         if (poolId !== undefined && locked !== poolId) {
           await client.query('select pg_advisory_lock($1, hashtext($2))', [lockSpace, poolId]);
           locked = poolId;
           noteHeld();
         }
         // Before the first sweep too: when PostgreSQL comes back, the living need a moment to lock again.
-        await sleep(locked === undefined ? 20 : sweepEveryMs, undefined, { signal: stopped.signal });
+        await sleep(locked === undefined ? 20 : wait, undefined, { signal: stopped.signal });
       }
     } finally {
       await client.end().catch(() => {});
@@ -67,6 +78,14 @@ export function keepJobsAlive(databaseUrl: string, events: EventEmitter, log: Lo
       await running;
     },
   };
+}
+
+async function isSettled(client: pg.Client): Promise<boolean> {
+  const { rows } = await client.query<{ settled: boolean }>(
+    "select pg_postmaster_start_time() < now() - $1 * interval '1 s' as settled",
+    [settledAfterSeconds],
+  );
+  return rows[0]?.settled === true;
 }
 
 async function sweep(client: pg.Client, own: string, log: Logger): Promise<void> {
