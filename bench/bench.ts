@@ -14,6 +14,7 @@ import { gate } from './scenarios/gate.ts';
 import { hashing } from './scenarios/hashing.ts';
 import { introspect } from './scenarios/introspect.ts';
 import { newDevice } from './scenarios/new-device.ts';
+import { push } from './scenarios/push.ts';
 import { refresh } from './scenarios/refresh.ts';
 import { start } from './scenarios/start.ts';
 import { statements } from './scenarios/statements.ts';
@@ -32,6 +33,7 @@ const scenarios: readonly Scenario[] = [
   activity,
   hashing,
   fanOut,
+  push,
   streams,
   statements,
   start,

@@ -37,14 +37,19 @@ export interface ServerProcess {
 export interface Parts {
   readonly databaseUrl: string;
   readonly smtpUrl: string;
-  /** Starts a program of this folder that answers as `answerParent` does; on another database where one is named. */
-  start(program: string, databaseUrl?: string): Promise<ServerProcess>;
+  /**
+   * Starts a program of this folder that answers as `answerParent` does; on another database where one is named, with
+   * Apple's push service where that is given.
+   */
+  start(program: string, databaseUrl?: string, apns?: AppConfig['apns']): Promise<ServerProcess>;
   /** CPU time of PostgreSQL with all its processes in ms; undefined where the system does not tell. */
   postgresCpuMs(): number | undefined;
 }
 
 /** The settings of the servers that are measured: an operator's, but with patience for a machine that does more. */
-export function benchConfig(parts: Pick<Parts, 'databaseUrl' | 'smtpUrl'>): AppConfig {
+export function benchConfig(
+  parts: Pick<Parts, 'databaseUrl' | 'smtpUrl'> & { readonly apns?: AppConfig['apns'] },
+): AppConfig {
   const config = readConfig({
     COUNTERSIGN_PUBLIC_ADDRESS: '127.0.0.1:0',
     COUNTERSIGN_INTERNAL_ADDRESS: '127.0.0.1:0',
@@ -56,6 +61,7 @@ export function benchConfig(parts: Pick<Parts, 'databaseUrl' | 'smtpUrl'>): AppC
     ...config,
     databaseUrl: parts.databaseUrl,
     smtpUrl: parts.smtpUrl,
+    apns: parts.apns,
     codeKeys: config.codeKeys ?? [],
     signingKeys: config.signingKeys ?? [],
     serviceTokens: [{ name: 'bench', scopes, hash: hashServiceToken(serviceToken) }],
@@ -84,7 +90,8 @@ export async function measure(withinMs: number, work: (parts: Parts) => Promise<
   const parts: Parts = {
     databaseUrl: postgres.url,
     smtpUrl: `smtp://127.0.0.1:${typeof sinkAddress === 'object' ? sinkAddress?.port : ''}`,
-    start: (program, databaseUrl) => startProcess(program, databaseUrl ?? postgres.url, parts.smtpUrl, running),
+    start: (program, databaseUrl = postgres.url, apns) =>
+      startProcess(program, { databaseUrl, smtpUrl: parts.smtpUrl, apns }, running),
     postgresCpuMs: () => cpuMsOfTree(postmaster),
   };
 
@@ -125,11 +132,10 @@ async function startPostgres(dataDir: string): Promise<EmbeddedPostgres> {
 
 async function startProcess(
   program: string,
-  databaseUrl: string,
-  smtpUrl: string,
+  given: Parameters<typeof benchConfig>[0],
   running: Set<ChildProcess>,
 ): Promise<ServerProcess> {
-  const child = fork(join(import.meta.dirname, program), [JSON.stringify({ databaseUrl, smtpUrl })], {
+  const child = fork(join(import.meta.dirname, program), [JSON.stringify(given)], {
     execArgv: [...process.execArgv, '--expose-gc'],
   });
   running.add(child);

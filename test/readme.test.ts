@@ -25,6 +25,7 @@ test('every command of the walk does what it says', async () => {
       COUNTERSIGN_INTERNAL_ADDRESS: `127.0.0.1:${ports[9090]}`,
       COUNTERSIGN_MAILBOX_ADDRESS: `127.0.0.1:${ports[1080]}`,
       COUNTERSIGN_MAILBOX_SMTP_ADDRESS: `127.0.0.1:${ports[1025]}`,
+      COUNTERSIGN_DEV_PUSH: '1',
     },
   });
   onTestFinished(async () => {
@@ -75,6 +76,10 @@ test('every command of the walk does what it says', async () => {
   );
   second.type(`${codeOnFirst}\n`);
   expect(await second.code, second.output()).toBe(0);
+  expect(second.output()).toMatch(/"route": "ROUTE_FCM"/);
+  await vi.waitFor(() => expect(said).toMatch(/^push by FCM to my-tablet-0001: .*\d{6}.*My laptop/m), {
+    timeout: 20_000,
+  });
   await first.code;
   const output = first.output();
   expect(output).toMatch(/challengeResolved/);

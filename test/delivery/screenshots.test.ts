@@ -1,16 +1,16 @@
 // Messages and pages in a real browser: nothing overflows and everything can be read, wide and narrow, by day and by night.
 
-import { existsSync } from 'node:fs';
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compose } from '../../server/delivery/compose.ts';
 import { nasty, sampleMessages, sampleViews } from '../../server/development/sample-messages.ts';
 import { renderDenyPage } from '../../server/rpc/deny-page.ts';
 import { supportedLocales } from '../../server/texts/texts.ts';
+import { ensureInstalled } from '../support/debian-packages.ts';
 
 const executablePath = '/usr/bin/chromium';
-const hasChromium = existsSync(executablePath);
-if (!hasChromium) process.stdout.write(`screenshots.test.ts is skipped: there is no ${executablePath}\n`);
+const cjkFonts = '/usr/share/fonts/opentype/noto/NotoSansCJK-Regular.ttc';
+const hasChromium = await ensureInstalled([executablePath, cjkFonts], ['chromium', 'fonts-noto-cjk']);
 
 interface Shown {
   readonly name: string;
