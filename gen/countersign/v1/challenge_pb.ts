@@ -39,7 +39,8 @@ export type ChannelOption = Message<"countersign.v1.ChannelOption"> & {
   destination: string;
 
   /**
-   * Whether it can be used at all. A channel that is not available is refused with `CHANNEL_UNAVAILABLE`.
+   * Whether it can be used at all: `CHANNEL_APP` while there is another trusted, signed-in device. A channel that is not available
+   * is refused with `CHANNEL_UNAVAILABLE`.
    *
    * @generated from field: bool available = 3;
    */
@@ -146,7 +147,7 @@ export type Challenge = Message<"countersign.v1.Challenge"> & {
   channels: ChannelOption[];
 
   /**
-   * Where the first code went.
+   * Where the first code went: the app where a device is watching or takes pushes, else e-mail.
    *
    * @generated from field: countersign.v1.Channel default_channel = 5;
    */
@@ -327,7 +328,7 @@ export const Channel = {
   UNSPECIFIED: 0,
 
   /**
-   * Shown on the account's other trusted devices.
+   * Shown on the account's other trusted devices: pushed by APNs or FCM, and in the open app.
    *
    * @generated from enum value: CHANNEL_APP = 1;
    */
@@ -382,7 +383,7 @@ export const Delivery = {
   QUEUED: 2,
 
   /**
-   * The provider (mail server, push service) has taken it.
+   * The provider (mail server, or the push service of at least one device) has taken it.
    *
    * @generated from enum value: DELIVERY_ACCEPTED = 3;
    */
@@ -396,7 +397,9 @@ export const Delivery = {
   SHOWN: 4,
 
   /**
-   * It did not get through.
+   * It did not get through: the mail server refused it; or no trusted device could be reached, every push was refused, or
+   * none has shown it within 15 s. By app, the code goes out by e-mail by itself then, once, unless it was sent there before;
+   * and a device that shows it later makes it `DELIVERY_SHOWN`.
    *
    * @generated from enum value: DELIVERY_FAILED = 5;
    */
