@@ -2,7 +2,7 @@
 
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { type Address, type Config, ConfigError } from './config.ts';
+import type { Config } from './config.ts';
 import { createApnsSender } from './delivery/apns.ts';
 import type { Brand } from './delivery/compose.ts';
 import { prepare as prepareMails } from './delivery/compose.ts';
@@ -13,6 +13,7 @@ import { startOutbox } from './delivery/outbox.ts';
 import { createEmbeddedDirectory } from './directory/embedded.ts';
 import { createPasswords, type Passwords } from './directory/passwords.ts';
 import type { PushService } from './domain/delivery.ts';
+import { type Address, ConfigError } from './environment.ts';
 import type { Deps } from './flows/accounts.ts';
 import { signDenyLink } from './flows/denial.ts';
 import { emailWhereAppFailed, withdrawNotifications } from './flows/fallback.ts';

@@ -2,7 +2,8 @@
 
 import { enableCompileCache } from 'node:module';
 import type { App, AppConfig } from './app.ts';
-import { type Config, ConfigError, exitCodeOfConfigError, readConfig } from './config.ts';
+import { type Config, readConfig } from './config.ts';
+import { ConfigError, exitCodeOfConfigError } from './environment.ts';
 import { systemClock } from './platform/clock.ts';
 import type { Logger } from './platform/log.ts';
 
