@@ -101,6 +101,7 @@ export interface FcmConfig {
   readonly projectId: string;
   readonly clientEmail: string;
   readonly privateKey: string;
+  readonly privateKeyId: string | undefined;
   readonly tokenUri: string;
   readonly rootUrl: string | undefined;
 }
@@ -213,6 +214,7 @@ function refuseUnfit(env: Environment, config: Config): void {
     DATABASE_URL: [config.databaseUrl, 'postgresql://user:password@host:5432/name'],
     SMTP_URL: [config.smtpUrl, 'smtps://user:password@host:465'],
     COUNTERSIGN_MAIL_FROM: [env['COUNTERSIGN_MAIL_FROM'], 'Name <no-reply@example.com>'],
+    COUNTERSIGN_PUBLIC_URL: [env['COUNTERSIGN_PUBLIC_URL'], 'https://auth.example.com, where links in mails lead'],
     COUNTERSIGN_CODE_KEYS: [config.codeKeys, 'id:base64 of 32 random bytes, several separated by commas'],
     COUNTERSIGN_SIGNING_KEYS: [config.signingKeys, 'id:base64 of 32 random bytes, several separated by commas'],
     COUNTERSIGN_SERVICE_TOKENS: [env['COUNTERSIGN_SERVICE_TOKENS'], serviceTokensForm],
@@ -222,6 +224,10 @@ function refuseUnfit(env: Environment, config: Config): void {
   }
   if (config.developmentServiceToken !== undefined) {
     throw new ConfigError('COUNTERSIGN_SERVICE_TOKEN is for development: production takes COUNTERSIGN_SERVICE_TOKENS');
+  }
+  const { protocol, hostname } = new URL(config.publicUrl);
+  if (protocol !== 'https:' && !isLoopback(hostname)) {
+    throw new ConfigError('COUNTERSIGN_PUBLIC_URL takes a URL that begins with https:// in production');
   }
   for (const name of ['publicAddress', 'internalAddress'] as const) {
     if (!isLoopback(config[name].host) && !config.proxyEndsTls) {
@@ -337,7 +343,10 @@ function fcm(env: Environment): FcmConfig | undefined {
   ) {
     return refuse(name, takes);
   }
-  return { projectId, clientEmail, privateKey: checkedKey(name, privateKey, ['rsa'], takes), tokenUri, rootUrl };
+  const { private_key_id: keyId } = account;
+  const privateKeyId = typeof keyId === 'string' ? keyId : undefined;
+  checkedKey(name, privateKey, ['rsa'], takes);
+  return { projectId, clientEmail, privateKey, privateKeyId, tokenUri, rootUrl };
 }
 
 const largestLogo = 64 * 1024;

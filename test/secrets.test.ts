@@ -338,6 +338,7 @@ describe('after the whole life of an account, and failures inside', () => {
 describe('a mail server that quotes what it was given', () => {
   const answers = [
     ['took', null, 'Ok: taken'],
+    ['took, with bytes that PostgreSQL can’t hold,', null, 'Ok: \0 taken \ud83d'],
     ['refused', 550, 'no such mail here'],
     ['could not take now', 451, 'try later'],
   ] as const;
@@ -388,7 +389,7 @@ describe('a mail server that quotes what it was given', () => {
         },
         { timeout: 10_000 },
       );
-      expect(answer).toContain(words);
+      for (const word of words.match(/[\w:]+/g) ?? []) expect(answer).toContain(word);
       const quoted = codes.map((value) => ({ what: 'code', value }));
       expect(quoted[0]?.value).toMatch(/^\d{9}$/);
       expect(found(answer, [...quoted, { what: 'address', value: account.email }])).toEqual([]);

@@ -1,6 +1,8 @@
 // What the answers of the push services have in common: how long to wait, and words that are fit to be kept. It knows
 // neither service.
 
+import { oneLine } from '../texts/untrusted.ts';
+
 const longestWords = 300;
 
 /**
@@ -23,6 +25,5 @@ export function wordsOf(error: unknown): string {
 /** Words for the record: on one line, of bounded length, and without the secret that a provider may have quoted. */
 export function fitForRecord(words: string, secret: string): string {
   const hidden = secret === '' ? words : words.replaceAll(secret, '[token]');
-  const line = hidden.replace(/\s+/g, ' ').trim();
-  return line.length > longestWords ? `${line.slice(0, longestWords - 1)}…` : line;
+  return oneLine(hidden.toWellFormed(), longestWords);
 }

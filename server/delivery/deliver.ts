@@ -4,7 +4,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type AlertKind, alertKinds } from '../domain/alert.ts';
 import { type Challenge, challengeState } from '../domain/challenge.ts';
-import { type AttemptOutcome, deadlineOf, routeOf, waitBeforeRetry } from '../domain/delivery.ts';
+import { type AttemptOutcome, deadlineOf, mostAttempts, routeOf, waitBeforeRetry } from '../domain/delivery.ts';
 import type { PushRegistration } from '../domain/device.ts';
 import { isAway } from '../domain/errors.ts';
 import { type LoginEvent, timeOfUuid } from '../domain/login-event.ts';
@@ -12,6 +12,7 @@ import { maskEmail } from '../domain/mask.ts';
 import type { Clock, Codes, DeliveryRecord, Directory, DirectoryAccount } from '../flows/ports.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Telemetry } from '../platform/telemetry.ts';
+import { oneLine } from '../texts/untrusted.ts';
 import { type AlertMessage, type Brand, type CodeMessage, compose, composePush, type Message } from './compose.ts';
 import type { Mailer } from './email.ts';
 import type { Handover } from './handover.ts';
@@ -91,16 +92,18 @@ async function attempt(deps: DeliverDeps, taken: TakenDelivery, stopped: AbortSi
   const { telemetry } = deps;
   const { delivery } = taken;
   const channel = channelOf(delivery);
-  const letter = await insist(() => write(deps, taken), stopped);
-  const startTime = delivery.handoverTime ?? deps.clock.now();
-  if (letter.kind !== 'none' && delivery.attempts.length === 0) {
+  const account = await insist(() => deps.directory.getAccount(delivery.accountId), stopped);
+  const letter = await write(deps, taken, account).catch((error): Letter => {
+    // A key that is not here yet, or a bug: another replica, or the next release, may do better.
+    deps.log.error({ err: error, deliveryId: delivery.deliveryId }, 'a message could not be written');
+    return { kind: 'unwritten' };
+  });
+  const isSent = letter.kind === 'outgoing';
+  if (isSent && delivery.attempts.length === 0) {
     telemetry.delivery.handedOver(channel, (deps.clock.now().getTime() - delivery.createTime.getTime()) / 1000);
   }
-  const handover: Handover | { readonly kind: 'notSent'; readonly answer: string } =
-    letter.kind === 'none'
-      ? { kind: 'notSent', answer: letter.why }
-      : withoutSecrets(await letter.send(), letter.secrets);
-  const outcome = await settle(deps, taken, handover, startTime, stopped);
+  const handover = letter.kind === 'outgoing' ? forRecord(await letter.send(), letter.secrets) : notHandedOver(letter);
+  const outcome = await settle(deps, taken, handover, isSent, stopped);
   telemetry.delivery.count(channel, metricNames[outcome]);
   const { accountId, deliveryId, kind } = delivery;
   const fields = { accountId, deliveryId, kind, channel, outcome, answer: handover.answer };
@@ -136,12 +139,20 @@ function channelOf(delivery: DeliveryRecord): 'apns' | 'fcm' | 'email' {
   return route === 'APNS' ? 'apns' : route === 'FCM' ? 'fcm' : 'email';
 }
 
+type Answered = Handover | { readonly kind: 'notSent'; readonly answer: string };
+
+function notHandedOver(letter: Extract<Letter, { readonly kind: 'none' | 'unwritten' }>): Answered {
+  return letter.kind === 'none'
+    ? { kind: 'notSent', answer: letter.why }
+    : { kind: 'retry', answer: 'it could not be written; see the log' };
+}
+
 /** Notes what was answered, and decides whether and when it is tried again. Returns what became of this try. */
 async function settle(
   deps: DeliverDeps,
   { delivery, challenge, registration }: TakenDelivery,
-  handover: Handover | { readonly kind: 'notSent'; readonly answer: string },
-  startTime: Date,
+  handover: Answered,
+  wasHandedOver: boolean,
   stopped: AbortSignal,
 ): Promise<Outcome> {
   const { deliveries } = deps;
@@ -165,7 +176,7 @@ async function settle(
   const triesAgain = handover.kind === 'retry' || handover.kind === 'unreachable';
   const outcome: Outcome = triesAgain && retryMs === undefined ? 'GAVE_UP' : outcomes[handover.kind];
   const tried = {
-    startTime: handover.kind === 'notSent' ? null : startTime.toISOString(),
+    startTime: wasHandedOver ? (delivery.handoverTime ?? now).toISOString() : null,
     endTime: now.toISOString(),
     outcome,
     answer: handover.answer,
@@ -179,31 +190,42 @@ async function settle(
   return outcome;
 }
 
-/** Providers quote what they took or refused: the code, which is never stored, and the address, which is elsewhere. */
-function withoutSecrets(handover: Handover, secrets: readonly (readonly [string, string])[]): Handover {
-  const answer = secrets.reduce((text, [secret, shown]) => text.replaceAll(secret, shown), handover.answer);
-  return { ...handover, answer };
+const longestAnswer = 300;
+
+/**
+ * An answer that is fit to be kept and logged: on one line, of bounded length, without what PostgreSQL can't hold. Providers
+ * quote what they took or refused: the code, which is never stored, and the address and the token, which are elsewhere.
+ */
+function forRecord(handover: Handover, secrets: readonly (readonly [string, string])[]): Handover {
+  const answer = secrets.reduce(
+    (text, [secret, shown]) => text.replace(new RegExp(RegExp.escape(secret), 'gi'), () => shown),
+    handover.answer.toWellFormed(),
+  );
+  return { ...handover, answer: oneLine(answer, longestAnswer) };
 }
 
 type Letter =
   | {
-      readonly kind: 'mail' | 'push';
+      readonly kind: 'outgoing';
       readonly send: () => Promise<Handover>;
       /** What must not be kept of an answer, and what stands for it. */
       readonly secrets: readonly (readonly [string, string])[];
     }
-  | { readonly kind: 'none'; readonly why: string };
+  | { readonly kind: 'none'; readonly why: string }
+  | { readonly kind: 'unwritten' };
 
 const nothing = (why: string): Letter => ({ kind: 'none', why: `not sent: ${why}` });
 
-async function write(deps: DeliverDeps, taken: TakenDelivery): Promise<Letter> {
+async function write(deps: DeliverDeps, taken: TakenDelivery, account: DirectoryAccount | undefined): Promise<Letter> {
   const { delivery, challenge, registration } = taken;
-  const account = await deps.directory.getAccount(delivery.accountId);
   if (account === undefined) return nothing('the account is gone');
   const now = deps.clock.now();
   if (delivery.kind === 'CODE' && (challenge === undefined || challengeState(challenge, now) !== 'PENDING')) {
     return nothing('its challenge was over');
   }
+  const deadline = deadlineOf(delivery.kind, delivery.createTime, challenge?.expireTime);
+  // After a long outage, or where servers die over it again and again.
+  if (now >= deadline || delivery.attempts.length >= mostAttempts) return nothing('its time was over');
   if (delivery.channel === 'EMAIL') return writeMail(deps, taken, account, now);
   if (registration === undefined) return nothing('the device takes no notifications any more');
   // Who is signed out may not see a code any more; what happened to the account they may be told.
@@ -215,7 +237,7 @@ async function write(deps: DeliverDeps, taken: TakenDelivery): Promise<Letter> {
   const code = challenge === undefined ? undefined : deps.codes.derive(challenge, 'APP');
   const secrets: [string, string][] = [[registration.token, '…']];
   if (code !== undefined) secrets.push([code, '…']);
-  return { kind: 'push', send, secrets };
+  return { kind: 'outgoing', send, secrets };
 }
 
 function sendOf(deps: DeliverDeps, registration: PushRegistration, push: Push): (() => Promise<Handover>) | undefined {
@@ -239,7 +261,7 @@ async function writeMail(
   const secrets: [string, string][] = [[to, maskEmail(to)]];
   if (message.kind === 'code') secrets.push([message.code, '…']);
   if (message.kind !== 'emailChanged' && message.denyUrl !== undefined) secrets.push([message.denyUrl, '…']);
-  return { kind: 'mail', send: () => deps.mailer.send(to, delivery.deliveryId, composed), secrets };
+  return { kind: 'outgoing', send: () => deps.mailer.send(to, delivery.deliveryId, composed), secrets };
 }
 
 function writePush(deps: DeliverDeps, taken: TakenDelivery, account: DirectoryAccount, now: Date): Push | undefined {
@@ -258,7 +280,9 @@ function writePush(deps: DeliverDeps, taken: TakenDelivery, account: DirectoryAc
   const locale = delivery.locale ?? account.locale;
   const notification = composePush(message, { locale, brand: deps.brand, showCode: deps.codeInNotification });
   if (kind !== 'CODE' || challenge === undefined) {
-    const data = { kind: 'security_notice', notice: kind.toLowerCase() };
+    const about = { event_id: delivery.eventId, challenge_id: taken.event?.challengeId };
+    const named = Object.entries(about).flatMap(([name, id]) => (id == null ? [] : [[name, id] as const]));
+    const data = { kind: 'security_notice', notice: kind.toLowerCase(), ...Object.fromEntries(named) };
     return { ...id, collapseId: deliveryId, notification, urgent: false, data };
   }
   const { challengeId, expireTime } = challenge;
@@ -297,7 +321,7 @@ function codeOf(deps: DeliverDeps, challenge: Challenge, { channel }: DeliveryRe
 
 function alertOf(deps: DeliverDeps, alert: AlertKind, event: LoginEvent): AlertMessage {
   const { accountId, challengeId, device, origin } = event;
-  const deniable = alert === 'NEW_SIGN_IN' && challengeId !== null;
+  const deniable = (alert === 'NEW_SIGN_IN' || alert === 'TWO_STEP_OFF') && challengeId !== null;
   // Of a removal the event says where the remover was, which beside the removed device would mislead.
   const placed = origin.ipAddress !== '' && alert !== 'DEVICE_REMOVED';
   return {

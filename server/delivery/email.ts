@@ -87,7 +87,8 @@ function openRoute(url: string, dkim: DkimSettings | undefined) {
   const transport = createTransport({
     url,
     pool: true,
-    maxConnections: 5,
+    // As many as mails are handed over at once: none waits here after it was looked at.
+    maxConnections: 8,
     // The job tries again, and knows that it does.
     maxRequeues: 0,
     connectionTimeout: 5_000,
@@ -116,9 +117,13 @@ async function handOver(
   }
 }
 
-/** RFC 5321, 4.2.1: 5yz is final, 4yz and an unreachable server are worth another try. */
+/**
+ * RFC 5321, 4.2.1: 5yz is final, 4yz and an unreachable server are worth another try. But only what is said of the recipient
+ * or of the message is final: a server that refuses us or our credentials, an operator will mend, and another may take it.
+ */
 function failure(error: unknown): Handover {
   const code = error instanceof Error && 'responseCode' in error ? Number(error.responseCode) : 0;
+  const command = error instanceof Error && 'command' in error ? error.command : undefined;
   const words =
     error instanceof Error && 'response' in error && typeof error.response === 'string'
       ? error.response
@@ -126,7 +131,6 @@ function failure(error: unknown): Handover {
         ? error.message
         : String(error);
   if (!(code >= 400)) return { kind: 'unreachable', answer: words };
-  // 530, 535 and the like speak of our own credentials, which an operator will mend.
-  const final = code >= 500 && code !== 530 && code !== 534 && code !== 535 && code !== 538;
+  const final = code >= 500 && (command === 'RCPT TO' || command === 'DATA');
   return { kind: final ? 'refused' : 'retry', answer: words };
 }

@@ -75,4 +75,6 @@ export interface DeliveryLog {
   ): Promise<boolean>;
   /** Runs the look at a challenge again in so many ms. */
   fallBackLater(job: ChallengeJob, inMs: number): Promise<void>;
+  /** Takes the notifications of a challenge away in so many ms. */
+  settleLater(job: ChallengeJob, inMs: number): Promise<void>;
 }

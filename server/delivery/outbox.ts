@@ -14,7 +14,7 @@ export interface OutboxSettings {
 export interface OutboxDeps extends DeliverDeps {
   /** See flows/fallback.ts. */
   readonly emailWhereAppFailed: (job: ChallengeJob) => Promise<number | undefined>;
-  readonly withdrawNotifications: (job: ChallengeJob) => Promise<void>;
+  readonly withdrawNotifications: (job: ChallengeJob) => Promise<number | undefined>;
   readonly maintain: () => Promise<void>;
 }
 
@@ -37,7 +37,7 @@ export function startOutbox(deps: OutboxDeps, { databaseUrl, concurrency }: Outb
       (stopped) => ({
         [tasks.push]: send(stopped),
         [tasks.fallBack]: (payload) => insist(() => fallBack(deps, payload as ChallengeJob), stopped),
-        [tasks.settle]: (payload) => insist(() => deps.withdrawNotifications(payload as ChallengeJob), stopped),
+        [tasks.settle]: (payload) => insist(() => withdraw(deps, payload as ChallengeJob), stopped),
       }),
       { databaseUrl, concurrency, name: 'push' },
       deps.log,
@@ -54,4 +54,9 @@ async function fallBack(deps: OutboxDeps, job: ChallengeJob): Promise<void> {
   const againMs = await deps.emailWhereAppFailed(job);
   // Its time has not come by this machine's clock.
   if (againMs !== undefined) await deps.deliveries.fallBackLater(job, againMs);
+}
+
+async function withdraw(deps: OutboxDeps, job: ChallengeJob): Promise<void> {
+  const againMs = await deps.withdrawNotifications(job);
+  if (againMs !== undefined) await deps.deliveries.settleLater(job, againMs);
 }

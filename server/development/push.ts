@@ -42,9 +42,10 @@ export async function startDevelopmentPush(say: (line: string) => void): Promise
   ]);
   const { host, port, keyPem, keyId, teamId, caPem } = apns;
   const { project_id: projectId, client_email: clientEmail, private_key: privateKey, token_uri } = fcm.serviceAccount;
+  const privateKeyId = fcm.serviceAccount.private_key_id;
   return {
     apns: { key: keyPem, keyId, teamId, ca: caPem, production: { host, port }, sandbox: { host, port } },
-    fcm: { projectId, clientEmail, privateKey, tokenUri: token_uri, rootUrl: fcm.rootUrl },
+    fcm: { projectId, clientEmail, privateKey, privateKeyId, tokenUri: token_uri, rootUrl: fcm.rootUrl },
     stop: async () => {
       await Promise.all([apns.stop(), fcm.stop()]);
     },

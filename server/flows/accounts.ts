@@ -64,6 +64,7 @@ export async function updateAccount(
     if (newEmail !== undefined && newEmail !== before.email) {
       tx.closeChallenges(now);
       tx.appendEvent(eventOf(deps, accountId, 'SETTINGS_CHANGED', now));
+      tx.addressNotices(before.email);
       const toBefore = {
         accountId,
         deliveryId: deps.random.uuid(now),

@@ -191,7 +191,8 @@ function codeDeliveries(
     challengeId,
     eventId: null,
     address: null,
-    locale,
+    // Who asks chooses the language of the mail, but not what the owner's own devices say.
+    locale: channel === 'EMAIL' ? locale : null,
   });
   if (channel === 'EMAIL') return [one(null, null)];
   return [one(null, null), ...audience.flatMap(({ push, deviceId }) => (push === null ? [] : [one(push, deviceId)]))];

@@ -1,5 +1,6 @@
 // "It wasn't me": by a trusted device, or by the signed link in an e-mail. The challenge closes, and its network waits an
-// hour; of one that was verified the session and its device's trust end, and the account needs a new password.
+// hour; of one that was verified the session and its device's trust end, two-step verification is on again where it was switched
+// off with it, and the account needs a new password.
 
 import type { Account } from '../domain/account.ts';
 import type { Advice } from '../domain/advice.ts';
@@ -79,7 +80,14 @@ async function deny(
   tx.saveChallenge({ ...challenge, ...closed, denyTime: now });
   let told = devices;
   if (challenge.state === 'VERIFIED') {
-    tx.saveAccount({ ...account, passwordChangeRequired: true });
+    // What was switched off with this code is on again: the password that is known must not be enough.
+    const switchedOff = challenge.purpose === 'SWITCH_OFF' && !account.twoStepEnabled;
+    if (switchedOff) tx.appendEvent(eventOf(deps, account.accountId, 'SETTINGS_CHANGED', now));
+    tx.saveAccount({
+      ...account,
+      passwordChangeRequired: true,
+      twoStepEnabled: account.twoStepEnabled || switchedOff,
+    });
     tx.closeChallenges(now);
     const session = challenge.sessionId === null ? undefined : await tx.session(challenge.sessionId);
     const intruder = session && (await tx.device(session.deviceId));

@@ -1,10 +1,10 @@
 // What happens to a code after it was sent: the e-mail that goes by itself where the app did not bring it, and the end of its
 // notifications. Called by jobs, and safe to repeat.
 
-import { appSends, challengeState, viewChallenge } from '../domain/challenge.ts';
+import { challengeState, viewChallenge } from '../domain/challenge.ts';
 import { sendOn, surroundingsIn } from './codes.ts';
 import { type Deps, decide } from './context.ts';
-import type { Delivery } from './ports.ts';
+import type { DeliveryRecord } from './ports.ts';
 
 /**
  * Sends the code by e-mail where everything by app has failed and no mail was sent yet. Returns in how many ms it is worth
@@ -34,36 +34,51 @@ export async function emailWhereAppFailed(
   });
 }
 
-/** Takes the notifications of a code away whose challenge is over: a silent push to each device that was sent one. */
-export async function withdrawNotifications(deps: Deps, accountId: string, challengeId: string): Promise<void> {
+/**
+ * Takes the notifications of a code away whose challenge is over: a silent push to each device that was sent one. Returns in
+ * how many ms it is over, where it is not yet.
+ */
+export async function withdrawNotifications(
+  deps: Deps,
+  accountId: string,
+  challengeId: string,
+): Promise<number | undefined> {
   const now = deps.clock.now();
-  await decide(deps, accountId, async (tx) => {
+  return decide(deps, accountId, async (tx) => {
     const [account, challenge, sent] = await Promise.all([
       tx.account,
       tx.challenge(challengeId),
       tx.deliveriesOf(challengeId),
     ]);
-    if (account === undefined || challenge === undefined || appSends(challenge) === 0) return { ok: undefined };
-    const over = challengeState(challenge, now) !== 'PENDING';
-    const withdrawn = new Set(sent.flatMap(({ kind, deviceId }) => (kind === 'CODE_SETTLED' ? [deviceId] : [])));
-    const withdrawals = new Map<string, Delivery>();
-    for (const { kind, pushService, deviceId, handoverTime } of sent) {
-      if (kind !== 'CODE' || pushService === null || deviceId === null || handoverTime === null) continue;
-      if (!over || withdrawn.has(deviceId)) continue;
-      withdrawals.set(deviceId, {
-        accountId,
-        deliveryId: deps.random.uuid(now),
-        kind: 'CODE_SETTLED',
-        channel: 'APP',
-        pushService,
-        deviceId,
-        challengeId,
-        eventId: null,
-        address: null,
-        locale: null,
-      });
-    }
-    tx.send([...withdrawals.values()], now);
+    if (account === undefined || challenge === undefined) return { ok: undefined };
+    if (challengeState(challenge, now) === 'PENDING') return { ok: challenge.expireTime.getTime() - now.getTime() };
+    const withdrawals = devicesToTell(sent).map(({ deviceId, pushService }) => ({
+      accountId,
+      deliveryId: deps.random.uuid(now),
+      kind: 'CODE_SETTLED' as const,
+      channel: 'APP' as const,
+      pushService,
+      deviceId,
+      challengeId,
+      eventId: null,
+      address: null,
+      locale: null,
+    }));
+    tx.send(withdrawals, now);
     return { ok: undefined };
   });
+}
+
+/** Those that a code was pushed to since they were last told that it is over. */
+function devicesToTell(sent: readonly DeliveryRecord[]): readonly Pick<DeliveryRecord, 'deviceId' | 'pushService'>[] {
+  const told = new Map<string, number>();
+  const pushed = new Map<string, { readonly device: DeliveryRecord; readonly time: number }>();
+  for (const each of sent) {
+    const { kind, deviceId, pushService, handoverTime, endTime, createTime } = each;
+    if (deviceId === null || pushService === null) continue;
+    if (kind === 'CODE_SETTLED') told.set(deviceId, Math.max(told.get(deviceId) ?? 0, createTime.getTime()));
+    // One that is on its way, or has just arrived.
+    else if (handoverTime !== null) pushed.set(deviceId, { device: each, time: (endTime ?? handoverTime).getTime() });
+  }
+  return [...pushed].flatMap(([deviceId, { device, time }]) => ((told.get(deviceId) ?? -1) > time ? [] : [device]));
 }

@@ -315,6 +315,10 @@ export interface AccountTransaction {
   appendEvent(event: LoginEvent): void;
   /** Writes the rows of deliveries and the jobs of those that a provider has to bring. */
   send(deliveries: readonly Delivery[], now: Date): void;
+  /** How many mails of this kind were decided since then. */
+  countMails(kind: DeliveryKind, since: Date): Promise<number>;
+  /** Notices that are still to be mailed go to this address, whatever the account's becomes. */
+  addressNotices(address: string): void;
   /** Looks in so many ms whether the code has arrived by app; see flows/fallback.ts. */
   fallBackLater(challengeId: string, inMs: number): void;
   /** Takes the notifications of a challenge's code away in so many ms; whatever settles it before does so at once. */

@@ -47,8 +47,9 @@ export function denyHandler(deps: Deps, brand: Brand, log: Logger): Handler {
     }
     const token = new URLSearchParams(await smallBody(exchange)).get('token') ?? '';
     const result = await denyByLink(deps, token);
-    log.info({ outcome: result.kind }, 'denied by link');
     if (result.kind !== 'done') return { view: result };
+    const { accountId, challengeId } = result.challenge;
+    log.info({ accountId, challengeId }, 'denied by link');
     return { view: { kind: 'done', advice: result.advice }, locale: result.challenge.locale };
   };
 

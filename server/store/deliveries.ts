@@ -4,7 +4,8 @@ import { sql } from 'kysely';
 import type { CodeSend } from '../domain/delivery.ts';
 import type { Delivery, DeliveryRecord } from '../flows/ports.ts';
 import { addDeliveryJobs } from './jobs.ts';
-import { columnsOf, type Db, type Reader, statement } from './statement.ts';
+import { lowestUuid } from './partitions.ts';
+import { columnsOf, type Db, first, type Reader, statement } from './statement.ts';
 
 interface ChallengeKey {
   readonly accountId: string;
@@ -89,4 +90,29 @@ export function insertDeliveries(
   }));
   db.write(insert, { rows: JSON.stringify(rows) });
   addDeliveryJobs(db, deliveries, traceparent);
+}
+
+const count = statement<
+  { readonly accountId: string; readonly kind: Delivery['kind']; readonly after: string },
+  { readonly count: number }
+>(
+  (_, p) => sql`
+    select count(*)::int as count from delivery
+    where account_id = ${p.accountId} and delivery_id > ${p.after}::uuid and kind = ${p.kind} and channel = 'EMAIL'`,
+);
+
+/** Mails of a kind since then: one short range of the key. */
+export async function countMails(db: Reader, accountId: string, kind: Delivery['kind'], since: Date): Promise<number> {
+  return (await first(db, count, { accountId, kind, after: lowestUuid(since) }))?.count ?? 0;
+}
+
+const setAddress = statement<{ readonly accountId: string; readonly address: string }, unknown>(
+  (_, p) => sql`
+    update delivery set address = ${p.address}
+    where account_id = ${p.accountId} and state = 'QUEUED' and channel = 'EMAIL' and kind <> 'CODE' and address is null`,
+);
+
+/** Keeps the notices that are on their way from following the account to another address. */
+export function addressNotices(db: Db, accountId: string, address: string): void {
+  db.write(setAddress, { accountId, address });
 }

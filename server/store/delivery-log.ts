@@ -4,12 +4,12 @@
 import { sql } from 'kysely';
 import { type DeliveryJob, type DeliveryLog, type TakenDelivery, tasks } from '../delivery/jobs.ts';
 import type { Challenge } from '../domain/challenge.ts';
-import type { Attempt, DeliveryState } from '../domain/delivery.ts';
+import type { DeliveryState } from '../domain/delivery.ts';
 import type { PushRegistration } from '../domain/device.ts';
 import type { LoginEvent } from '../domain/login-event.ts';
 import type { DeliveryRecord } from '../flows/ports.ts';
 import type { Database } from './database.ts';
-import { deliveryAgain, fallBackLater } from './jobs.ts';
+import { type Again, deliveryAgain, fallBackLater, priorityOf, settleJobs, settleLater } from './jobs.ts';
 import { forgetRegistration } from './push-registrations.ts';
 import { first, nested, statement } from './statement.ts';
 
@@ -84,35 +84,46 @@ const select = statement<DeliveryJob, TakenRow>((db, p) =>
 
 interface Note extends DeliveryJob {
   readonly state: DeliveryState;
-  readonly attempt: string;
+  /** A JSON list of the try, or of none. */
+  readonly tried: string;
   readonly answer: string | null;
   readonly now: Date;
 }
 
-const setEnded = statement<Note, unknown>(
-  (_, p) => sql`
-    with ${unsynchronised}
-    update delivery
-    set state = case state when 'QUEUED' then ${p.state} else state end, answer = ${p.answer},
-      attempts = attempts || ${p.attempt}::jsonb, end_time = coalesce(end_time, ${p.now}), address = null,
-      next_attempt_time = null
-    from unsynchronised
-    where account_id = ${p.accountId} and delivery_id = ${p.deliveryId}`,
-);
+/** A note whose answer was lost is made again, and counts once. */
+const withTry = (p: Note) => sql`
+  attempts = case when attempts -> -1 = ${p.tried}::jsonb -> 0 then attempts else attempts || ${p.tried}::jsonb end,
+  answer = coalesce(${p.answer}, answer)`;
 
-const setQueuedAgain = statement<Note & { readonly task: string; readonly inMs: number; readonly next: Date }, unknown>(
+/** A notification that its challenge did not wait for is taken away again at once. */
+const setEnded = statement<Note, unknown>(
   (_, p) => sql`
     with ${unsynchronised}, noted as (
       update delivery
-      set answer = ${p.answer}, attempts = attempts || ${p.attempt}::jsonb, next_attempt_time = ${p.next}
+      set state = case state when 'QUEUED' then ${p.state} else state end, ${withTry(p)},
+        end_time = coalesce(end_time, ${p.now}), address = null, next_attempt_time = null
       from unsynchronised
-      where account_id = ${p.accountId} and delivery_id = ${p.deliveryId} and state = 'QUEUED'
-      returning 1
+      where account_id = ${p.accountId} and delivery_id = ${p.deliveryId}
+      returning account_id, challenge_id, kind, push_service
     )
-    ${deliveryAgain(p, sql`noted`)}`,
+    ${settleJobs(sql`(
+      select n.account_id, n.challenge_id
+      from noted n join challenge c on c.account_id = n.account_id and c.challenge_id = n.challenge_id
+      where n.kind = 'CODE' and n.push_service is not null and c.state <> 'PENDING'
+    )`)}`,
 );
 
-const longestAnswer = 500;
+const setQueuedAgain = statement<Note & Again & { readonly next: Date }, unknown>(
+  (_, p) => sql`
+    with ${unsynchronised}, noted as (
+      update delivery
+      set ${withTry(p)}, next_attempt_time = ${p.next}
+      from unsynchronised
+      where account_id = ${p.accountId} and delivery_id = ${p.deliveryId}
+      returning state
+    )
+    ${deliveryAgain(p, sql`noted where state = 'QUEUED'`)}`,
+);
 
 export function createDeliveryLog(database: Database): DeliveryLog {
   return {
@@ -126,29 +137,30 @@ export function createDeliveryLog(database: Database): DeliveryLog {
       const later = delivery.nextAttemptTime;
       return later !== null && later > now ? { later, delivery } : takenOf(row, signedIn);
     },
-    note: ({ accountId, deliveryId, channel }, { state, attempt, retryMs, now }) =>
+    note: (delivery, { state, attempt, retryMs, now }) =>
       database.autocommit((db) => {
+        const { accountId, deliveryId, kind, channel } = delivery;
         const note = {
           accountId,
           deliveryId,
           state,
           now,
-          attempt: JSON.stringify(attempt === undefined ? [] : [withShortAnswer(attempt)]),
-          answer: attempt?.answer.slice(0, longestAnswer) ?? null,
+          tried: JSON.stringify(attempt === undefined ? [] : [attempt]),
+          answer: attempt?.answer ?? null,
         };
         if (retryMs === undefined) return db.write(setEnded, note);
         const task = channel === 'EMAIL' ? tasks.mail : tasks.push;
         const next = new Date(now.getTime() + retryMs);
-        return db.write(setQueuedAgain, { ...note, task, next, inMs: retryMs });
+        return db.write(setQueuedAgain, { ...note, task, priority: priorityOf(kind), next, inMs: retryMs });
       }),
     forgetRegistration: (accountId, deviceId, registration, since) =>
       database.autocommit((db) => forgetRegistration(db, accountId, deviceId, registration, since)),
     fallBackLater: ({ accountId, challengeId }, inMs) =>
       database.autocommit((db) => fallBackLater(db, accountId, challengeId, inMs)),
+    settleLater: ({ accountId, challengeId }, inMs) =>
+      database.autocommit((db) => settleLater(db, accountId, challengeId, inMs)),
   };
 }
-
-const withShortAnswer = (attempt: Attempt): Attempt => ({ ...attempt, answer: attempt.answer.slice(0, longestAnswer) });
 
 function takenOf({ delivery, challenge, event, registration }: TakenRow, signedIn: boolean): TakenDelivery {
   return {

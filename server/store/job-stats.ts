@@ -35,7 +35,8 @@ const selectStats = statement<object, JobStats>(
     ), dead as (
       select task_id, count(*) as jobs
       from graphile_worker._private_jobs
-      where (select is_small from size) and locked_at is null and attempts >= max_attempts
+      -- One that another took the place of while its worker died has never failed: maintenance deletes it.
+      where (select is_small from size) and locked_at is null and attempts >= max_attempts and last_error is not null
       group by task_id
     )
     select

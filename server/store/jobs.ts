@@ -16,7 +16,7 @@ const addJobs = statement<{ readonly rows: string }, unknown>(
 );
 
 /** Codes go first, however many notices wait. */
-const priorityOf = (kind: Delivery['kind']) => (kind === 'CODE' ? 0 : 10);
+export const priorityOf = (kind: Delivery['kind']) => (kind === 'CODE' ? 0 : 10);
 
 /** Adds the jobs of those deliveries that a provider has to bring. */
 export function addDeliveryJobs(db: Db, deliveries: readonly Delivery[], traceparent: string | undefined): void {
@@ -28,13 +28,13 @@ export function addDeliveryJobs(db: Db, deliveries: readonly Delivery[], tracepa
   if (jobs.length > 0) db.write(addJobs, { rows: JSON.stringify(jobs) });
 }
 
-type Again = DeliveryJob & { readonly task: string; readonly inMs: number };
+export type Again = DeliveryJob & { readonly task: string; readonly priority: number; readonly inMs: number };
 
 /** Runs a delivery's job again in so many ms: one at most waits. For `from` of a statement that goes before it. */
 export const deliveryAgain = (p: Again, from: RawBuilder<unknown>) => sql`
   select graphile_worker.add_job(${p.task}, json_build_object('accountId', ${p.accountId}::text,
       'deliveryId', ${p.deliveryId}::text),
-    job_key := ${p.deliveryId}::text, run_at := ${inMs(p)})
+    job_key := ${p.deliveryId}::text, run_at := ${inMs(p)}, priority := ${p.priority}::int)
   from ${from}`;
 
 const challengeJob = (task: string, accountId: unknown, challengeId: unknown, runAt: RawBuilder<unknown>) => sql`

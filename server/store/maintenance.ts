@@ -31,6 +31,11 @@ export async function maintain(databaseUrl: string, limits: Limits, now: Date): 
        delete from push_registration p using lapsed l where p.account_id = l.account_id and p.device_id = l.device_id`,
       [now, ago(limits.trustIdleMs)],
     );
+    // Jobs that another took the place of while their worker died: the worker's library leaves them as if they had failed.
+    await client.query(
+      `delete from graphile_worker._private_jobs
+       where attempts >= max_attempts and locked_at is null and last_error is null`,
+    );
     await client.query(`delete from replica where alive_until < now() - interval '1 hour'`);
     // A session that is over keeps its cause until it would have expired.
     await client.query(

@@ -41,7 +41,14 @@ async function migrateTables(url: string): Promise<void> {
     entities,
     clientUrl: url,
     extensions: [Migrator],
-    migrations: { migrationsList, tableName: 'countersign_migrations', snapshot: false, disableForeignKeys: false },
+    migrations: {
+      migrationsList,
+      tableName: 'countersign_migrations',
+      snapshot: false,
+      disableForeignKeys: false,
+      // Each in a transaction of its own: what one has locked is free before the next looks at every row.
+      allOrNothing: false,
+    },
     // Failures are thrown.
     logger: () => {},
   });

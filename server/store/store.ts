@@ -157,6 +157,8 @@ async function inAccount<T>(
       tell(sent.some(({ kind, channel }) => kind === 'CODE' && channel === 'APP'));
       deliveries.insertDeliveries(db, sent, settings.traceparent(), now);
     },
+    countMails: (kind, since) => deliveries.countMails(db, accountId, kind, since),
+    addressNotices: (address) => deliveries.addressNotices(db, accountId, address),
     fallBackLater: (challengeId, inMs) => jobs.fallBackLater(db, accountId, challengeId, inMs),
     settleLater: (challengeId, inMs) => jobs.settleLater(db, accountId, challengeId, inMs),
     setPasswordHash: (passwordHash, now) => accounts.setPasswordHash(db, accountId, passwordHash, now),

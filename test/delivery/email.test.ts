@@ -2,6 +2,8 @@
 // that is not ours.
 
 import { generateKeyPairSync } from 'node:crypto';
+import { once } from 'node:events';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { authenticate } from 'mailauth';
 import { afterEach, describe, expect, test } from 'vitest';
 import { createMailer, type Mailer, type MailSettings } from '../../server/delivery/email.ts';
@@ -79,6 +81,36 @@ describe('of two routes', () => {
     expect(handover.answer).toMatch(new RegExp(`^${new URL(first).host}: .+; then ${new URL(second.url).host}: 250`));
     expect(second.mails).toHaveLength(1);
   });
+
+  test.each([
+    ['in its greeting', (socket: Socket) => socket.end('554 5.7.1 Your address is blocked\r\n')],
+    [
+      'at the sender',
+      (socket: Socket) => {
+        socket.write('220 hello\r\n');
+        socket.on('data', (data) =>
+          socket.write(/^MAIL/i.test(String(data)) ? '550 5.7.1 not from you\r\n' : '250 ok\r\n'),
+        );
+      },
+    ],
+  ])(
+    'the second takes over where the first refuses us for good %s: that is none of the recipient’s',
+    async (_, talk) => {
+      const first = createServer((socket) => {
+        socket.on('error', () => {});
+        talk(socket);
+      });
+      first.listen(0, '127.0.0.1');
+      await once(first, 'listening');
+      const second = await startServer();
+      const { port } = first.address() as AddressInfo;
+      const handover = await mailerOver([`smtp://127.0.0.1:${port}`, second.url]).send(to, 'a', letter);
+      expect(handover.kind).toBe('accepted');
+      expect(handover.answer).toContain('5.7.1');
+      expect(second.mails).toHaveLength(1);
+      first.close();
+    },
+  );
 
   test('a first one that failed is avoided for half a minute, and then tried again', async () => {
     const [first, second] = [await startServer(), await startServer()];

@@ -44,6 +44,32 @@ test('a mail server that hangs holds up no push, however many mails wait for it'
   }
 });
 
+test('a message that can not be written here is tried again, says so, and holds up no other', async () => {
+  const server = await startTestServer(push.env);
+  try {
+    const one = await accountWithPush(server);
+    push.fcm.behave(one.token, [fcmAnswers.unavailable('1')]);
+    const { challenge } = await askForCode(server, one.account);
+    await vi.waitFor(() => expect(push.fcm.attemptsOf(one.token)).toHaveLength(1), quickly);
+    // As on a replica that has not got the new key yet.
+    await server.query(`update challenge set code_key_id = 'not here' where challenge_id = $1`, [
+      challenge.challengeId,
+    ]);
+    await vi.waitFor(async () => {
+      const [row] = await server.query(
+        `select state, attempts -> 1 as second from delivery where challenge_id = $1 and push_service = 'FCM'`,
+        [challenge.challengeId],
+      );
+      expect(row).toMatchObject({ state: 'QUEUED', second: { startTime: null, outcome: 'RETRY' } });
+    }, quickly);
+    await server.query(`update challenge set code_key_id = 'test' where challenge_id = $1`, [challenge.challengeId]);
+    const [arrived] = await push.fcm.waitFor(one.token);
+    expect(arrived?.message.data?.['challenge_id']).toBe(challenge.challengeId);
+  } finally {
+    await server.stop();
+  }
+});
+
 describe('metrics', () => {
   let server: TestServer;
   beforeAll(async () => {

@@ -99,6 +99,30 @@ describe('told by e-mail, and on the other trusted devices', () => {
     expect(linkIn(last)).toBeUndefined();
   });
 
+  test('sign-ins with the password alone, but no more than ten within an hour', async () => {
+    const { account, phone } = await owned();
+    const { challengeToken, code } = await switchOffGrant(phone, account);
+    await phone.client.twoStepAuth.updateSettings({ twoStepEnabled: false, challengeToken, code });
+    const { email, password } = account;
+    for (let count = 0; count < 12; count++) {
+      await server.appClient().twoStepAuth.signIn({ email, password, device: { model: 'Pixel 10', platform: 2 } });
+    }
+    await vi.waitFor(async () => {
+      const waiting = await server.query(
+        `select from delivery where account_id = $1 and channel = 'EMAIL' and state = 'QUEUED'`,
+        [account.accountId],
+      );
+      expect(waiting).toHaveLength(0);
+    }, quickly);
+    // Two of the devices that were there, one of switching off, and what is left of ten.
+    expect(notices(email)).toHaveLength(2 + 1 + 8);
+    const events = await server.query(
+      `select from login_event where account_id = $1 and kind = 'SIGNED_IN_WITHOUT_TWO_STEP'`,
+      [account.accountId],
+    );
+    expect(events).toHaveLength(12);
+  });
+
   test('a removed device, whose own token gets nothing more', async () => {
     const { account, phone, tablet, token } = await owned();
     const tabletToken = await registerFcm(tablet.client);
@@ -154,6 +178,18 @@ function press(url: string, headers: Record<string, string> = {}): Promise<Respo
   const token = new URL(url).searchParams.get('token') ?? '';
   return fetch(`${server.publicUrl}/deny`, { method: 'POST', body: new URLSearchParams({ token }), headers });
 }
+
+test('a notice that is late goes to the address that the account had then', async () => {
+  const account = await server.createAccount();
+  server.mail.behave(account.email, ['ok', 'greylisted']);
+  await server.signInNewDevice(account);
+  await vi.waitFor(() => expect(server.mail.attemptsOf(account.email)).toHaveLength(2), quickly);
+  const stolen = `stolen-${account.email}`;
+  await server.service.accounts.updateAccount({ accountId: account.accountId, email: stolen });
+  // The notice of the sign-in, and that of the change.
+  await vi.waitFor(() => expect(notices(account.email)).toHaveLength(2), { timeout: 15_000, interval: 50 });
+  expect(notices(stolen)).toHaveLength(0);
+});
 
 describe('the link of an e-mail', () => {
   test('asks first: whatever only opens it changes nothing, and the button closes the challenge', async () => {
@@ -211,6 +247,20 @@ describe('the link of an e-mail', () => {
     expect(error.reason).toBe('SESSION_INVALID');
     const settings = await owner.client.twoStepAuth.getSettings({});
     expect(settings.passwordChangeRequired).toBe(true);
+  });
+
+  test('of a switch-off switches on again, and puts out who switched off', async () => {
+    const account = await server.createAccount();
+    const owner = await server.signInNewDevice(account);
+    const intruder = await server.signInNewDevice(account);
+    const { challengeToken, code } = await switchOffGrant(intruder, account);
+    await intruder.client.twoStepAuth.updateSettings({ twoStepEnabled: false, challengeToken, code });
+    await vi.waitFor(() => expect(notices(account.email)).toHaveLength(3), quickly);
+    const url = linkIn(notices(account.email)[2]) ?? '';
+    expect((await press(url)).status).toBe(200);
+    const settings = await owner.client.twoStepAuth.getSettings({});
+    expect(settings).toMatchObject({ twoStepEnabled: true, passwordChangeRequired: true });
+    expect((await refusal(intruder.client.twoStepAuth.getSettings({}))).reason).toBe('SESSION_INVALID');
   });
 
   test('is over after a week, and was never one if a byte of it is another', async () => {

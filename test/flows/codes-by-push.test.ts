@@ -92,6 +92,28 @@ describe('a code by push', () => {
     expect(resolved?.message.data?.['challenge_id']).toBe(asked.challenge.challengeId);
   });
 
+  test('is taken away when its challenge ends by itself, even where this machine’s clock is behind', async () => {
+    const { account, token } = await accountWithPush(server);
+    const asked = await askForCode(server, account);
+    await push.fcm.waitFor(token);
+    await vi.waitFor(async () => expect(await askedDelivery(asked, Channel.APP)).toBe('ACCEPTED'), quickly);
+    const job = `graphile_worker._private_jobs where key = 'settle:${asked.challenge.challengeId}'`;
+    const runNow = () =>
+      server.query(`update graphile_worker._private_jobs set run_at = now() where key like 'settle:%'`);
+    // PostgreSQL says that it is time, and our clock that it is not.
+    await runNow();
+    await vi.waitFor(async () => {
+      const [row] = await server.query(`select run_at > now() + interval '1 minute' as later from ${job}`);
+      expect(row).toEqual({ later: true });
+    }, quickly);
+    server.clock.advance(600_000);
+    await runNow();
+    await vi.waitFor(() => {
+      const kinds = push.fcm.pushes.flatMap((each) => (each.token === token ? [each.message.data?.['kind']] : []));
+      expect(kinds).toEqual(['code_arrived', 'challenge_resolved']);
+    }, quickly);
+  });
+
   test('is not sent any more once its challenge is over', async () => {
     const { account, token } = await accountWithPush(server);
     push.fcm.behave(token, [fcmAnswers.unavailable('2'), 'ok']);

@@ -122,6 +122,7 @@ const takesAnyText = [
   'COUNTERSIGN_GEOIP_CONNECTION_TYPE',
 ];
 const needed = [
+  'COUNTERSIGN_PUBLIC_URL',
   'DATABASE_URL',
   'SMTP_URL',
   'COUNTERSIGN_MAIL_FROM',

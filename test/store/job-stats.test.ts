@@ -29,14 +29,19 @@ beforeEach(async () => {
 });
 
 /** @param dueInSeconds from now, by PostgreSQL's clock. */
-async function addJob(task: string, dueInSeconds: number, options: { readonly attempts?: number } = {}) {
+async function addJob(
+  task: string,
+  dueInSeconds: number,
+  options: { readonly attempts?: number; readonly replaced?: boolean } = {},
+) {
   const { rows } = await client.query<{ id: string }>(
     `select id from graphile_worker.add_job($1, run_at := now() + make_interval(secs => $2), max_attempts := 5)`,
     [task, dueInSeconds],
   );
-  await client.query('update graphile_worker._private_jobs set attempts = $2 where id = $1', [
+  await client.query('update graphile_worker._private_jobs set attempts = $2, last_error = $3 where id = $1', [
     rows[0]?.id,
     options.attempts ?? 0,
+    options.replaced === true ? null : 'it failed',
   ]);
   return rows[0]?.id;
 }
@@ -55,6 +60,8 @@ describe('jobs', () => {
     await lock(await addJob('deliver', -600, { attempts: 5 }));
     await addJob('deliver', -900, { attempts: 5 });
     await addJob('deliver', 900, { attempts: 5 });
+    // Its worker died after another job had taken its place: it has never failed.
+    await addJob('deliver', -900, { attempts: 5, replaced: true });
     await addJob('maintain', 60);
 
     const stats = await readJobStats(database);

@@ -55,7 +55,8 @@ export type ChannelOption = Message<"countersign.v1.ChannelOption"> & {
   nextSendTime?: Timestamp | undefined;
 
   /**
-   * How many sends are left on this channel for this challenge, of 5.
+   * How many sends are left on this channel for this challenge, of 5. The mail that goes out by itself, where the app did not
+   * bring the code, is one of them.
    *
    * @generated from field: int32 sends_remaining = 5;
    */
@@ -376,7 +377,7 @@ export const Delivery = {
   NOT_SENT: 1,
 
   /**
-   * Decided, and waiting to be handed over.
+   * Decided: waiting to be handed over, to be answered, or to be tried again.
    *
    * @generated from enum value: DELIVERY_QUEUED = 2;
    */

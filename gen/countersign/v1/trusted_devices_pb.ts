@@ -112,6 +112,13 @@ export const FcmRegistrationSchema: GenMessage<FcmRegistration> = /*@__PURE__*/
 /**
  * Where push notifications for a device go. A token has one owner: registered by another account, it leaves the first.
  *
+ * What is pushed has in its data (by APNs beside `aps`) a `kind`. `code_arrived`: a code, with `challenge_id` and
+ * `expire_time` (RFC 3339); the app should ask ListPendingCodes, which also notes that the code was shown.
+ * `challenge_resolved`: silent, with `challenge_id`; the notification of that challenge is to be taken away, which is its
+ * collapse id by APNs and its tag by FCM. `security_notice`: something has happened to the account, with `notice`
+ * (`new_sign_in`, `two_step_off`, `two_step_on`, `device_removed`, `password_changed`, `challenge_denied`), `event_id`, and
+ * `challenge_id` where DenyChallenge can be called for it. A push may come twice.
+ *
  * @generated from message countersign.v1.PushRegistration
  */
 export type PushRegistration = Message<"countersign.v1.PushRegistration"> & {

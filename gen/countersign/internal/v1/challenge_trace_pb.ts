@@ -97,7 +97,8 @@ export type TracedMessage = Message<"countersign.internal.v1.TracedMessage"> & {
   route: Route;
 
   /**
-   * Whom it went to: a masked address, or the name and model of a device; empty for open apps.
+   * Whom it went to: a masked address, or the name and model of a device; of open apps the first that has shown it, and empty
+   * before.
    *
    * @generated from field: string destination = 5;
    */
