@@ -73,10 +73,10 @@ export function traceEvents(
 
 function eventsOf({ deliveryId, createTime, state, endTime, attempts, handoverTime }: TracedDelivery): TraceEvent[] {
   const event = (kind: TraceEventKind, time: Date, answer = ''): TraceEvent => ({ time, kind, deliveryId, answer });
-  const lastStart = attempts.at(-1)?.startTime ?? null;
+  const last = attempts.at(-1);
   // Handed over, and not answered yet; or the process died before it could note the answer.
-  const open =
-    handoverTime !== null && state === 'QUEUED' && (lastStart === null || handoverTime > new Date(lastStart));
+  const isNoted = last !== undefined && handoverTime !== null && new Date(last.endTime) >= handoverTime;
+  const open = handoverTime !== null && state === 'QUEUED' && !isNoted;
   return [
     event('QUEUED', createTime),
     ...attempts.flatMap(({ startTime, endTime: answered, outcome, answer }) => [
@@ -120,6 +120,7 @@ export function explain(delivery: TracedDelivery, limits: Pick<Limits, 'shownWit
         ? `${cap(provider)} does not know the device's former token; the device has registered anew, and it is tried there.${said}`
         : `The app was removed from this device, or may not notify any more. Its registration was forgotten; it comes back when the app is opened there.${said}`;
     case 'RETRY':
+      if (last.startTime === null) return `It could not be written, and is tried again. An operator looks at the log.`;
       return `${cap(provider)} asked to try again later, and it will be.${said}`;
     case 'REFUSED':
       return `${cap(provider)} refused it for good.${said}`;

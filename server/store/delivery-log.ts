@@ -21,7 +21,7 @@ const setHandedOver = statement<DeliveryJob & { readonly now: Date }, unknown>(
     with ${unsynchronised}
     update delivery set handover_time = ${p.now},
       attempts = case
-        when handover_time is null or (attempts -> -1 ->> 'startTime')::timestamptz >= handover_time then attempts
+        when handover_time is null or (attempts -> -1 ->> 'endTime')::timestamptz >= handover_time then attempts
         else attempts || jsonb_build_array(jsonb_build_object(
           'startTime', to_char(handover_time at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),
           'endTime', to_char(${p.now}::timestamptz at time zone 'utc', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'),

@@ -65,6 +65,15 @@ test('a message that can not be written here is tried again, says so, and holds 
     await server.query(`update challenge set code_key_id = 'test' where challenge_id = $1`, [challenge.challengeId]);
     const [arrived] = await push.fcm.waitFor(one.token);
     expect(arrived?.message.data?.['challenge_id']).toBe(challenge.challengeId);
+    await vi.waitFor(async () => {
+      const [row] = await server.query(
+        `select state, jsonb_path_query_array(attempts, '$[*].outcome') as outcomes from delivery
+         where challenge_id = $1 and push_service = 'FCM'`,
+        [challenge.challengeId],
+      );
+      expect(row?.['state']).toBe('ACCEPTED');
+      expect(new Set(row?.['outcomes'] as string[])).toEqual(new Set(['RETRY', 'ACCEPTED']));
+    }, quickly);
   } finally {
     await server.stop();
   }
