@@ -4,6 +4,7 @@
 import { connect } from 'node:http2';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { importPKCS8, SignJWT } from 'jose';
+import pg from 'pg';
 import { type ApnsServer, startApnsServer } from '../../test/support/apns-server.ts';
 import { createAccounts } from '../accounts.ts';
 import { connectGrpc } from '../load.ts';
@@ -21,11 +22,15 @@ const topic = 'com.example.bench';
 export const push: Scenario = {
   name: 'push',
   title: 'From the commit to the push service',
-  async run({ parts, database }) {
+  async run({ parts, database: common }) {
+    // Of its own: the other servers would take the jobs, and have no push service.
+    await common.query('create database push');
+    const databaseUrl = Object.assign(new URL(parts.databaseUrl), { pathname: '/push' }).href;
+    const database = new pg.Pool({ connectionString: databaseUrl, max: 2 });
     const apns = await startApnsServer();
     const { host, port, keyPem, keyId, teamId, caPem } = apns;
     const endpoint = { host, port };
-    const server = await parts.start('server-process.ts', undefined, {
+    const server = await parts.start('server-process.ts', databaseUrl, {
       key: keyPem,
       keyId,
       teamId,
@@ -82,6 +87,7 @@ export const push: Scenario = {
     client.close();
     await server.stop();
     await apns.stop();
+    await database.end();
     const row = (what: string, values: readonly number[]) => [
       what,
       String(values.length),

@@ -96,7 +96,7 @@ async function attempt(deps: DeliverDeps, taken: TakenDelivery, stopped: AbortSi
   const letter = await write(deps, taken, account).catch((error): Letter => {
     // A key that is not here yet, or a bug: another replica, or the next release, may do better.
     deps.log.error({ err: error, deliveryId: delivery.deliveryId }, 'a message could not be written');
-    return { kind: 'unwritten' };
+    return { kind: 'unwritten', why: 'it could not be written; see the log' };
   });
   const isSent = letter.kind === 'outgoing';
   if (isSent && delivery.attempts.length === 0) {
@@ -142,9 +142,7 @@ function channelOf(delivery: DeliveryRecord): 'apns' | 'fcm' | 'email' {
 type Answered = Handover | { readonly kind: 'notSent'; readonly answer: string };
 
 function notHandedOver(letter: Extract<Letter, { readonly kind: 'none' | 'unwritten' }>): Answered {
-  return letter.kind === 'none'
-    ? { kind: 'notSent', answer: letter.why }
-    : { kind: 'retry', answer: 'it could not be written; see the log' };
+  return { kind: letter.kind === 'none' ? 'notSent' : 'retry', answer: letter.why };
 }
 
 /** Notes what was answered, and decides whether and when it is tried again. Returns what became of this try. */
@@ -212,7 +210,7 @@ type Letter =
       readonly secrets: readonly (readonly [string, string])[];
     }
   | { readonly kind: 'none'; readonly why: string }
-  | { readonly kind: 'unwritten' };
+  | { readonly kind: 'unwritten'; readonly why: string };
 
 const nothing = (why: string): Letter => ({ kind: 'none', why: `not sent: ${why}` });
 
@@ -233,7 +231,9 @@ async function write(deps: DeliverDeps, taken: TakenDelivery, account: Directory
   const push = writePush(deps, taken, account, now);
   if (push === undefined) return nothing('what it is about is gone');
   const send = sendOf(deps, registration, push);
-  if (send === undefined) return nothing(`${registration.service} is not configured`);
+  // It was when this was decided: another replica has it.
+  if (send === undefined)
+    return { kind: 'unwritten', why: `${registration.service} is not configured on this replica` };
   const code = challenge === undefined ? undefined : deps.codes.derive(challenge, 'APP');
   const secrets: [string, string][] = [[registration.token, '…']];
   if (code !== undefined) secrets.push([code, '…']);

@@ -120,7 +120,8 @@ export function explain(delivery: TracedDelivery, limits: Pick<Limits, 'shownWit
         ? `${cap(provider)} does not know the device's former token; the device has registered anew, and it is tried there.${said}`
         : `The app was removed from this device, or may not notify any more. Its registration was forgotten; it comes back when the app is opened there.${said}`;
     case 'RETRY':
-      if (last.startTime === null) return `It could not be written, and is tried again. An operator looks at the log.`;
+      if (last.startTime === null)
+        return `It could not be handed over here (${last.answer}), and is tried again. An operator looks into it.`;
       return `${cap(provider)} asked to try again later, and it will be.${said}`;
     case 'REFUSED':
       return `${cap(provider)} refused it for good.${said}`;
