@@ -24,10 +24,22 @@ export interface Place {
 /** How an address is connected. On CELLULAR a far-away place is expected: carriers route through few exits. */
 export type ConnectionType = 'CABLE_DSL' | 'CELLULAR' | 'CORPORATE' | 'DIALUP' | 'SATELLITE';
 
-/** What an address tells. Both are undefined for an address that says nothing, such as a private one. */
+/** How a network hides who uses it; OTHER where the database only says that it does. */
+export type AnonymousKind = 'VPN' | 'HOSTING' | 'PUBLIC_PROXY' | 'RESIDENTIAL_PROXY' | 'TOR_EXIT' | 'OTHER';
+
+/** The network that an address belongs to (BGP). */
+export interface AutonomousSystem {
+  readonly number: number;
+  /** Whom it is registered to; '' where unknown. */
+  readonly organization: string;
+}
+
+/** What an address tells. All is undefined or empty for an address that says nothing, such as a private one. */
 export interface Whereabouts {
   readonly place: Place | undefined;
   readonly connectionType: ConnectionType | undefined;
+  readonly network: AutonomousSystem | undefined;
+  readonly anonymous: readonly AnonymousKind[];
 }
 
 /**

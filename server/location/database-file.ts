@@ -15,7 +15,7 @@ export interface LocationLog {
   warn(details: object, message: string): void;
 }
 
-export type DatabaseKind = 'city' | 'connection type';
+export type DatabaseKind = 'city' | 'connection-type' | 'ASN' | 'anonymous-IP';
 
 export interface DatabaseFile {
   readonly kind: DatabaseKind;
@@ -31,31 +31,36 @@ export interface DatabaseFileOptions {
   readonly path: string;
   readonly kind: DatabaseKind;
   readonly log: LocationLog;
-  /** Milliseconds between two looks at the file. */
+  /** Milliseconds between two looks at the file. A new one is taken up when two looks saw the same of it. */
   readonly checkEveryMs: number;
 }
 
 /** @throws Error that names the path, what is wrong with it, and what it takes. */
 export async function openDatabase({ path, kind, log, checkEveryMs }: DatabaseFileOptions): Promise<DatabaseFile> {
   let current = await load(path, kind);
-  // What was last looked at, taken up or refused: a bad file is complained about once.
-  let seen = current.version;
+  // What was last taken up or refused: a bad file is complained about once.
+  let decided = current.version;
+  let seen = decided;
   let checking = false;
   let closed = false;
 
   const check = async (): Promise<void> => {
-    const version = await versionOf(path).catch(() => 'missing');
-    if (version === seen || closed) return;
+    const version = await versionNow(path);
+    // A file's time has grains of some milliseconds, in which it may change unseen, and a copy takes a while: what has just
+    // changed may be half of the old file and half of the new.
+    const settled = version === seen;
     seen = version;
+    if (!settled || version === decided) return;
     try {
       const next = await load(path, kind);
-      if (closed) return;
+      if (closed || next.version !== version) return;
       current = next;
-      seen = next.version;
       log.info({ path, source: next.source }, 'location database reloaded');
     } catch (error) {
+      if (closed || (await versionNow(path)) !== version) return;
       log.warn({ path, source: current.source, err: error }, 'new location database refused, the one in memory stays');
     }
+    decided = version;
   };
   const timer = setInterval(() => {
     if (checking) return;
@@ -95,15 +100,12 @@ interface Loaded {
   readonly version: string;
 }
 
-const TAKES: Readonly<Record<DatabaseKind, string>> = {
-  city: 'it takes a complete, unpacked city database in MaxMind format (.mmdb), such as GeoLite2-City.mmdb',
-  'connection type':
-    'it takes a complete, unpacked connection-type database in MaxMind format (.mmdb), such as GeoIP2-Connection-Type.mmdb',
-};
-
-const TYPES: Readonly<Record<DatabaseKind, RegExp>> = {
-  city: /city|country|enterprise|location/i,
-  'connection type': /connection.?type/i,
+/** What a database says that it is, and one that is. */
+const KINDS: Readonly<Record<DatabaseKind, { readonly types: RegExp; readonly example: string }>> = {
+  city: { types: /city|country|enterprise|location/i, example: 'GeoLite2-City.mmdb' },
+  'connection-type': { types: /connection.?type/i, example: 'GeoIP2-Connection-Type.mmdb' },
+  ASN: { types: /asn|isp/i, example: 'GeoLite2-ASN.mmdb' },
+  'anonymous-IP': { types: /anonymous/i, example: 'GeoIP2-Anonymous-IP.mmdb' },
 };
 
 async function load(path: string, kind: DatabaseKind): Promise<Loaded> {
@@ -114,11 +116,12 @@ async function load(path: string, kind: DatabaseKind): Promise<Loaded> {
     if ((await versionOf(path)) !== version) throw new Error('it changed while it was read');
     const reader = parse(bytes);
     const { databaseType } = reader.metadata;
-    if (!TYPES[kind].test(databaseType)) throw new Error(`it holds ${databaseType || 'something else'}`);
+    if (!KINDS[kind].types.test(databaseType)) throw new Error(`it holds ${databaseType || 'something else'}`);
     return { reader, source: sourceOf(path, reader.metadata), version };
   } catch (cause) {
     const why = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`${path} can't be used as ${kind} database: ${why}; ${TAKES[kind]}`, { cause });
+    const takes = `it takes a complete, unpacked ${kind} database in MaxMind format (.mmdb), such as ${KINDS[kind].example}`;
+    throw new Error(`${path} can't be used as ${kind} database: ${why}; ${takes}`, { cause });
   }
 }
 
@@ -126,6 +129,8 @@ async function versionOf(path: string): Promise<string> {
   const { ino, size, mtimeMs, ctimeMs } = await stat(path);
   return `${ino} ${size} ${mtimeMs} ${ctimeMs}`;
 }
+
+const versionNow = (path: string): Promise<string> => versionOf(path).catch(() => 'missing');
 
 // fs.readFile reads in pieces of 512 KiB, which takes twice as long for the bundled 134 MB.
 async function readWhole(path: string): Promise<Buffer> {

@@ -1,6 +1,12 @@
 // Database records → domain values, for the two schemas in use. This file knows no file and no address.
 
-import { type ConnectionType, countryName, type Place } from '../domain/place.ts';
+import {
+  type AnonymousKind,
+  type AutonomousSystem,
+  type ConnectionType,
+  countryName,
+  type Place,
+} from '../domain/place.ts';
 
 /**
  * Reads MaxMind's nested schema (`city.names.en`, `country.iso_code`, `location`) or the flat one of ip-location-db
@@ -23,8 +29,7 @@ export function readPlace(record: unknown, source: string, locale: string): Plac
 
 /** Reads MaxMind's connection type (a Connection-Type record, or `traits` of an Enterprise one). */
 export function readConnectionType(record: unknown): ConnectionType | undefined {
-  const name = text(member(record, 'connection_type')) || text(member(member(record, 'traits'), 'connection_type'));
-  return CONNECTION_TYPES.get(name);
+  return CONNECTION_TYPES.get(text(trait(record, 'connection_type')));
 }
 
 // The values that MaxMind documents for `connection_type`.
@@ -35,6 +40,29 @@ const CONNECTION_TYPES: ReadonlyMap<string, ConnectionType> = new Map([
   ['Dialup', 'DIALUP'],
   ['Satellite', 'SATELLITE'],
 ]);
+
+/** Reads the network's owner (an ASN or ISP record, or `traits` of an Enterprise one). */
+export function readNetwork(record: unknown): AutonomousSystem | undefined {
+  const number = trait(record, 'autonomous_system_number');
+  // RFC 7607: 0 is nobody's.
+  if (!isNumber(number, 2 ** 32 - 1) || number <= 0) return undefined;
+  return { number, organization: text(trait(record, 'autonomous_system_organization')) };
+}
+
+/** Reads how a network hides who uses it (an Anonymous-IP record). Undefined where it does not say that it does. */
+export function readAnonymous(record: unknown): readonly AnonymousKind[] | undefined {
+  const kinds = ANONYMOUS_KINDS.flatMap(([flag, kind]) => (trait(record, flag) === true ? [kind] : []));
+  if (kinds.length > 0) return kinds;
+  return trait(record, 'is_anonymous') === true ? ['OTHER'] : undefined;
+}
+
+const ANONYMOUS_KINDS: readonly (readonly [flag: string, kind: AnonymousKind])[] = [
+  ['is_anonymous_vpn', 'VPN'],
+  ['is_hosting_provider', 'HOSTING'],
+  ['is_public_proxy', 'PUBLIC_PROXY'],
+  ['is_residential_proxy', 'RESIDENTIAL_PROXY'],
+  ['is_tor_exit_node', 'TOR_EXIT'],
+];
 
 type Coordinates = Pick<Place, 'latitude' | 'longitude' | 'accuracyRadiusKm'>;
 
@@ -79,12 +107,7 @@ function coordinates(latitude: unknown, longitude: unknown, radius: unknown): Co
   if (!isNumber(latitude, 90) || !isNumber(longitude, 180)) return NOWHERE;
   // 0, 0 is how a missing value is written, and open sea.
   if (latitude === 0 && longitude === 0) return NOWHERE;
-  return {
-    // Four decimals are 11 m: what is beyond them is a float's noise, not knowledge.
-    latitude: Math.round(latitude * 1e4) / 1e4,
-    longitude: Math.round(longitude * 1e4) / 1e4,
-    accuracyRadiusKm: isNumber(radius, 25_000) && radius > 0 ? radius : undefined,
-  };
+  return { latitude, longitude, accuracyRadiusKm: isNumber(radius, 25_000) && radius > 0 ? radius : undefined };
 }
 
 // DB-IP writes `Berlin (Bezirk Mitte)`. A district is finer than an address can tell, so it goes; what tells two cities
@@ -104,9 +127,14 @@ function ownName(value: unknown, locale: string): string | undefined {
   if (!isObject(names)) return undefined;
   const exact = names[locale];
   if (typeof exact === 'string') return exact;
-  const wanted = written(locale);
-  const tag = Object.keys(names).find((key) => written(key) === wanted);
+  // Scripts take a while to tell, so only those of the same language are told.
+  const candidates = Object.keys(names).filter((key) => languageOf(key) === languageOf(locale));
+  const tag = candidates.find((key) => written(key) === written(locale));
   return tag === undefined ? undefined : text(names[tag]);
+}
+
+function languageOf(tag: string): string | undefined {
+  return tag.split('-', 1)[0]?.toLowerCase();
 }
 
 // Language and script, which decide whether somebody can read a name.
@@ -117,6 +145,11 @@ function written(tag: string): string {
   } catch {
     return 'en-Latn';
   }
+}
+
+// MaxMind's own databases of a thing have it on top, the Enterprise one has it in `traits`.
+function trait(record: unknown, key: string): unknown {
+  return member(record, key) ?? member(member(record, 'traits'), key);
 }
 
 function member(value: unknown, key: string): unknown {

@@ -60,10 +60,14 @@ function parseHop(hop: string): Address | undefined {
   return parseAddress(withPort?.[2] ?? hop);
 }
 
-// node:net decides what is an address: ipaddr.js alone also takes `0x7f.1`, and octal parts.
-function parseAddress(text: string): Address | undefined {
-  const address = text.replace(/%.*$/s, '');
-  return isIP(address) === 0 ? undefined : ipaddr.process(address);
+/**
+ * Reads an address, without its zone; an IPv4-mapped IPv6 address is the IPv4 one. Undefined where it is none: node:net
+ * decides, since ipaddr.js alone also takes `0x7f.1`, and octal parts.
+ */
+export function parseAddress(text: string): Address | undefined {
+  if (isIP(text) === 0) return undefined;
+  // ipaddr.js takes `::1.2.3.4` for the IPv4-mapped `::ffff:1.2.3.4`, and does not take `0::1.2.3.4` for it.
+  return ipaddr.process(text.replace(/%.*$/s, '').replace(/^::(?=\d+\.)/, '0::'));
 }
 
 function parseNetwork(entry: string): readonly [Address, number] {
@@ -71,8 +75,8 @@ function parseNetwork(entry: string): readonly [Address, number] {
   const family = isIP(text);
   const width = family === 4 ? 32 : 128;
   const bits = prefix === undefined ? width : /^\d{1,3}$/.test(prefix) ? Number(prefix) : Number.NaN;
-  if (family === 0 || rest.length > 0 || !(bits <= width)) throw notANetwork(entry);
-  const address = ipaddr.process(text);
+  const address = parseAddress(text);
+  if (address === undefined || rest.length > 0 || !(bits <= width)) throw notANetwork(entry);
   if (family === 4 || address.kind() === 'ipv6') return [address, bits];
   // An IPv4-mapped network is the IPv4 one; wider than /96 it would hold more than mapped addresses.
   if (bits < 96) throw notANetwork(entry);

@@ -13,6 +13,8 @@ const city = join(geoip, 'GeoIP2-City-Test.mmdb');
 const liteCity = join(geoip, 'GeoLite2-City-Test.mmdb');
 const enterprise = join(geoip, 'GeoIP2-Enterprise-Test.mmdb');
 const connectionType = join(geoip, 'GeoIP2-Connection-Type-Test.mmdb');
+const asn = join(geoip, 'GeoLite2-ASN-Test.mmdb');
+const anonymousIp = join(geoip, 'GeoIP2-Anonymous-IP-Test.mmdb');
 
 const log = { info: vi.fn(), warn: vi.fn() };
 const opened: Places[] = [];
@@ -50,13 +52,23 @@ const nowhere = [
   'ff02::1',
   '2001:db8::1',
   '::ffff:10.0.0.1',
+  // An IPv4 address within, which is not the caller's: IPv4-compatible, 6to4, Teredo, NAT64.
+  '::81.2.69.142',
+  '::5102:458e',
+  '2002:5102:458e::1',
+  '2001:0:5102:458e::1',
+  '64:ff9b::5102:458e',
   '',
   'unknown',
   '8.8.8',
   '8.8.8.8:53',
   '010.8.8.8',
   '300.1.1.1',
+  '8.8.8.8%eth0',
+  '::ffff:010.8.8.8',
+  '[2001:630:212::1]',
 ];
+const nothing = { place: undefined, connectionType: undefined, network: undefined, anonymous: [] };
 
 describe.skipIf(missing)('with MaxMind’s files (skipped where ../shared/geoip is absent)', () => {
   it('the known addresses are where they are known to be', async () => {
@@ -73,6 +85,8 @@ describe.skipIf(missing)('with MaxMind’s files (skipped where ../shared/geoip 
         source: 'GeoIP2-City 2026-02-04',
       },
       connectionType: undefined,
+      network: undefined,
+      anonymous: [],
     });
     expect(locate('2.125.160.216').place).toMatchObject({ city: 'Boxford', countryCode: 'GB', accuracyRadiusKm: 100 });
     expect(locate('89.160.20.112').place).toMatchObject({ city: 'Linköping', countryCode: 'SE' });
@@ -100,8 +114,13 @@ describe.skipIf(missing)('with MaxMind’s files (skipped where ../shared/geoip 
   });
 
   it('an address that says nothing has no place', async () => {
-    const { locate } = await places({ cityFiles: [city], connectionTypeFile: connectionType });
-    for (const ip of nowhere) expect(locate(ip), ip).toEqual({ place: undefined, connectionType: undefined });
+    const { locate } = await places({
+      cityFiles: [city],
+      connectionTypeFile: connectionType,
+      asnFile: asn,
+      anonymousIpFile: anonymousIp,
+    });
+    for (const ip of nowhere) expect(locate(ip), ip).toEqual(nothing);
     expect(log.warn).not.toHaveBeenCalled();
   });
 
@@ -130,6 +149,32 @@ describe.skipIf(missing)('with MaxMind’s files (skipped where ../shared/geoip 
     expect(own.locate('81.2.69.142').connectionType).toBeUndefined();
     const from = await places({ cityFiles: [enterprise] });
     expect(from.locate('89.160.20.112')).toMatchObject({ place: { city: 'Linköping' }, connectionType: 'CORPORATE' });
+    // Where both know the address, the file that is made for the question answers.
+    const both = await places({ cityFiles: [enterprise], connectionTypeFile: connectionType });
+    expect(from.locate('216.160.83.56').connectionType).toBe('CABLE_DSL');
+    expect(both.locate('216.160.83.56').connectionType).toBe('CORPORATE');
+  });
+
+  it('the network comes from its own file, or from an Enterprise one', async () => {
+    const own = await places({ cityFiles: [enterprise], asnFile: asn });
+    expect(own.locate('1.128.0.1').network).toEqual({ number: 1221, organization: 'Telstra Pty Ltd' });
+    expect(own.locate('81.2.69.142').network).toBeUndefined();
+    const from = await places({ cityFiles: [enterprise] });
+    expect(from.locate('89.160.20.112').network).toEqual({ number: 29518, organization: 'Bredband2 AB' });
+    // Where both know the address, the file that is made for the question answers.
+    expect(from.locate('75.209.24.0').network?.number).toBe(14671);
+    expect(own.locate('75.209.24.0').network?.number).toBe(6167);
+    const without = await places({ cityFiles: [city] });
+    expect(without.locate('89.160.20.112').network).toBeUndefined();
+  });
+
+  it('what hides the caller comes from an Anonymous-IP file, and is nothing without one', async () => {
+    const { locate } = await places({ cityFiles: [city], anonymousIpFile: anonymousIp });
+    expect(locate('1.2.0.1').anonymous).toEqual(['VPN']);
+    expect(locate('81.2.69.1').anonymous).toEqual(['VPN', 'HOSTING', 'PUBLIC_PROXY', 'RESIDENTIAL_PROXY', 'TOR_EXIT']);
+    expect(locate('8.8.8.8').anonymous).toEqual([]);
+    const without = await places({ cityFiles: [city] });
+    expect(without.locate('1.2.0.1').anonymous).toEqual([]);
   });
 
   it('the first file that knows an address answers', async () => {
@@ -167,9 +212,11 @@ describe.skipIf(missing)('a configured file (skipped where ../shared/geoip is ab
       await expect(places({ cityFiles: [path] }), name).rejects.toThrow(why);
       await expect(places({ cityFiles: [path] }), name).rejects.toThrow('it takes a complete, unpacked city database');
     }
-    await expect(places({ cityFiles: [city], connectionTypeFile: city })).rejects.toThrow(
-      /it holds GeoIP2-City; it takes .* connection-type database/,
-    );
+    const others = { connectionTypeFile: 'connection-type', asnFile: 'ASN', anonymousIpFile: 'anonymous-IP' };
+    for (const [option, kind] of Object.entries(others)) {
+      const refusal = new RegExp(`it holds GeoIP2-City; it takes .* ${kind} database .* such as \\S+\\.mmdb$`);
+      await expect(places({ cityFiles: [city], [option]: city })).rejects.toThrow(refusal);
+    }
   });
 
   it('that is replaced is taken up, and one that is truncated or wrong is not', async () => {
@@ -210,7 +257,7 @@ describe('the city data that comes with the install', () => {
       region: 'California',
       country: 'United States',
       countryCode: 'US',
-      latitude: 37.422,
+      latitude: Math.fround(37.422),
       accuracyRadiusKm: undefined,
       source: expect.stringMatching(/^DBIP-City-Lite \d{4}-\d\d-\d\d$/),
     });
