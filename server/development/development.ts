@@ -58,17 +58,18 @@ export async function startDevelopment(config: Config, log: Logger): Promise<Dev
       serviceTokens: [...config.serviceTokens, { name: 'development', scopes, hash: hashServiceToken(serviceToken) }],
     },
     introduce: async (app) => {
-      const created = await createAccount(app.deps, {
-        email: demoEmail,
-        password: made.demoPassword,
-        locale: 'en',
-      }).then(
-        () => true,
-        (error) => {
-          if (error instanceof DomainError && error.refusal.reason === 'ACCOUNT_EXISTS') return false;
-          throw error;
-        },
-      );
+      // Not created in vain: its password would be judged first, which takes a second to load.
+      const known = await app.deps.directory.lookUpAccount(demoEmail);
+      const account = { email: demoEmail, password: made.demoPassword, locale: 'en' };
+      const created =
+        known === undefined &&
+        (await createAccount(app.deps, account).then(
+          () => true,
+          (error) => {
+            if (error instanceof DomainError && error.refusal.reason === 'ACCOUNT_EXISTS') return false;
+            throw error;
+          },
+        ));
       log.debug({ created }, 'demo account');
       return introduction(app, config, mailbox?.webUrl, serviceToken, made.demoPassword);
     },

@@ -12,6 +12,8 @@ export interface Account {
   /** Wrong codes since the last right one, over channels, challenges and sign-ins. */
   readonly wrongCodes: number;
   readonly lastWrongCodeTime: Date | null;
+  /** ISO 3166-1 alpha-2 codes from which it was used, newest first; null before that was kept. */
+  readonly countries: readonly string[] | null;
 }
 
 export type VerificationAdmission =
@@ -30,23 +32,4 @@ export function admitVerification(account: Account, limits: Limits, now: Date): 
   const wait = Math.min(limits.wrongCodeFirstWaitMs * 2 ** doublings, limits.wrongCodeLongestWaitMs);
   const waitMs = account.lastWrongCodeTime.getTime() + wait - now.getTime();
   return waitMs > 0 ? { kind: 'wait', waitMs } : { kind: 'open' };
-}
-
-const shortestPassword = 8;
-
-/**
- * What a new password lacks, in words; empty where it will do. At least 8 characters (NIST SP 800-63B-4, 3.1.1.2, for
- * passwords beside a second factor), and neither the account's address nor a part of it alone.
- */
-export function passwordWeaknesses(password: string, email: string): readonly string[] {
-  const weaknesses: string[] = [];
-  if ([...password.normalize('NFKC')].length < shortestPassword) {
-    weaknesses.push(`must have at least ${shortestPassword} characters`);
-  }
-  const lower = password.toLowerCase();
-  if (lower === email.toLowerCase() || lower === email.toLowerCase().split('@')[0]) {
-    weaknesses.push('must not be the e-mail address');
-  }
-  if (new Set(password).size === 1) weaknesses.push('must not be one character repeated');
-  return weaknesses;
 }
