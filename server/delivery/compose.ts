@@ -4,12 +4,13 @@ import { deviceAndPlace } from '../texts/facts.ts';
 import type { Brand } from '../texts/look.ts';
 import { textsFor } from '../texts/texts.ts';
 import { cut } from '../texts/untrusted.ts';
+import { unusualInWords } from '../texts/unusual.ts';
 import { writeLetter } from './letter.ts';
 import type { AlertMessage, CodeMessage, Message } from './message.ts';
 import { renderText } from './plain-text.ts';
 
 export type { Brand } from '../texts/look.ts';
-export type { AlertMessage, CodeMessage, EmailChangedMessage, Message } from './message.ts';
+export type { AlertMessage, CodeMessage, EmailChangedMessage, Message, PasswordResetMessage } from './message.ts';
 
 export interface ComposeOptions {
   /** BCP 47; a language without texts is written to in English. */
@@ -18,7 +19,7 @@ export interface ComposeOptions {
 }
 
 export interface ComposedMessage {
-  /** One line, without the code. */
+  /** One line, without the code or any link. */
   readonly subject: string;
   /** Complete alone; lines of at most 72 columns where words allow. */
   readonly text: string;
@@ -52,7 +53,7 @@ export interface ComposedPush {
 
 const longestBody = 180;
 
-/** Writes a push: what it is about, who it was, and what to do. */
+/** Writes a push: what it is about, who it was, what was odd where there is room, and what to do. */
 export function composePush(
   message: CodeMessage | AlertMessage,
   { locale, showCode }: ComposePushOptions,
@@ -65,7 +66,12 @@ export function composePush(
     parts.filter((part) => part !== '').join(between);
   if (message.kind === 'alert') {
     const { heading, pushAdvice } = texts.alerts[message.alert];
-    return { title: heading, body: joined([whoBeside(pushAdvice), pushAdvice], '\n') };
+    const who = whoBeside(pushAdvice);
+    const body = joined([who, pushAdvice], '\n');
+    const [finding] = message.alert === 'UNUSUAL_SIGN_IN' ? message.findings : [];
+    if (finding === undefined) return { title: heading, body };
+    const odd = joined([joined([who, unusualInWords(finding, texts)], ' · '), pushAdvice], '\n');
+    return { title: heading, body: [...odd].length <= longestBody ? odd : body };
   }
   const { heading } = texts.code[message.purpose];
   const { openTheApp } = texts.push;

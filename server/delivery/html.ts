@@ -79,6 +79,7 @@ function document(letter: Letter, brand: Brand, light: Palette): ReactNode {
               ),
               paragraph(letter.intro, 'ink', { margin: '0 0 24px', fontSize: '16px', color: light.ink }),
               letter.code === undefined ? null : code(letter.code, light),
+              letter.link === undefined ? null : link(letter.link, light),
               h(Section, { style: { margin: '0 0 24px' } }, ...letter.facts.map((fact) => factRow(fact, light))),
               advice(letter, light),
             ),
@@ -106,7 +107,7 @@ function stylesheet(dark: Palette): string {
   .soft { color: ${dark.soft} !important; }
   .code { background-color: ${dark.box} !important; border-color: ${dark.accent} !important; color: ${dark.ink} !important; }
   .advice { background-color: ${dark.box} !important; border-color: ${dark.warning} !important; }
-  .deny { border-color: ${dark.accent} !important; }
+  .button { border-color: ${dark.accent} !important; }
 }`;
 }
 
@@ -168,6 +169,33 @@ function code({ digits, validity }: NonNullable<Letter['code']>, light: Palette)
   ];
 }
 
+function link({ label, url, validity }: NonNullable<Letter['link']>, light: Palette): ReactNode {
+  return [
+    button('link', { label, url }, '0 0 12px', light),
+    paragraph(validity, 'soft', { margin: '0 0 24px', fontSize: '14px', color: light.soft }),
+  ];
+}
+
+function button(
+  key: string,
+  { label, url }: { readonly label: string; readonly url: string },
+  margin: string,
+  light: Palette,
+): ReactNode {
+  const style: CSSProperties = {
+    margin,
+    padding: '12px 22px',
+    backgroundColor: light.button,
+    border: `1px solid ${light.accent}`,
+    borderRadius: '8px',
+    fontSize: '15px',
+    fontWeight: 600,
+    textAlign: 'center',
+    color: light.buttonInk,
+  };
+  return h(Button, { key, className: 'button', href: url, style }, label);
+}
+
 function factRow({ label, value, note }: Fact, light: Palette): ReactNode {
   const cell: CSSProperties = { padding: '5px 0', fontSize: '14px', lineHeight: 1.45, verticalAlign: 'top' };
   return h(
@@ -185,7 +213,9 @@ function factRow({ label, value, note }: Fact, light: Palette): ReactNode {
     h(
       Column,
       { className: 'ink value', style: { ...cell, color: light.ink } },
-      h('bdi', null, value),
+      typeof value === 'string'
+        ? h('bdi', null, value)
+        : value.map((line) => h('div', { key: line, style: { margin: '0 0 4px' } }, h('bdi', null, line))),
       note === undefined ? null : h('div', { className: 'soft', style: { fontSize: '13px', color: light.soft } }, note),
     ),
   );
@@ -215,26 +245,7 @@ function advice({ advice: { title, sentences, deny, support }, texts: { colon } 
         deny === undefined
           ? null
           : [
-              h(
-                Button,
-                {
-                  key: 'deny',
-                  className: 'deny',
-                  href: deny.url,
-                  style: {
-                    margin: '16px 0 0',
-                    padding: '12px 22px',
-                    backgroundColor: light.button,
-                    border: `1px solid ${light.accent}`,
-                    borderRadius: '8px',
-                    fontSize: '15px',
-                    fontWeight: 600,
-                    textAlign: 'center',
-                    color: light.buttonInk,
-                  },
-                },
-                deny.label,
-              ),
+              button('deny', deny, '16px 0 0', light),
               paragraph(deny.note, 'soft', { ...small, fontSize: '13px', color: light.soft }),
             ],
         support === undefined

@@ -5,7 +5,8 @@ import { attributionOf, dateAndTime, describeDevice, placeInWords } from '../tex
 import type { Brand } from '../texts/look.ts';
 import { type Texts, textsFor } from '../texts/texts.ts';
 import { oneLine, untrusted } from '../texts/untrusted.ts';
-import type { AlertMessage, CodeMessage, EmailChangedMessage, Message } from './message.ts';
+import { unusualInWords } from '../texts/unusual.ts';
+import type { AlertMessage, CodeMessage, EmailChangedMessage, Message, PasswordResetMessage } from './message.ts';
 
 export interface Letter {
   readonly texts: Texts;
@@ -16,6 +17,8 @@ export interface Letter {
   readonly heading: string;
   readonly intro: string;
   readonly code: { readonly digits: string; readonly validity: string } | undefined;
+  /** What to open; holds a secret. */
+  readonly link: { readonly label: string; readonly url: string; readonly validity: string } | undefined;
   readonly facts: readonly Fact[];
   /** What to do if it was somebody else. */
   readonly advice: {
@@ -31,7 +34,8 @@ export interface Letter {
 
 export interface Fact {
   readonly label: string;
-  readonly value: string;
+  /** Several stand on a line each. */
+  readonly value: string | readonly string[];
   readonly note?: string;
 }
 
@@ -45,6 +49,8 @@ export function writeLetter(message: Message, locale: string, brand: Brand): Let
       return alertLetter(message, texts, locale, brand, brandName);
     case 'emailChanged':
       return emailChangedLetter(message, texts, locale, brand, brandName);
+    case 'passwordReset':
+      return passwordResetLetter(message, texts, locale, brand, brandName);
   }
 }
 
@@ -59,6 +65,7 @@ function codeLetter(message: CodeMessage, texts: Texts, locale: string, brand: B
     heading: purpose.heading,
     intro: purpose.intro(brandName),
     code: { digits: message.code, validity },
+    link: undefined,
     facts: [
       ...deviceFacts(message.device, texts.labels.device, texts),
       timeFact(message.time, locale, texts),
@@ -85,10 +92,12 @@ function alertLetter(message: AlertMessage, texts: Texts, locale: string, brand:
     heading,
     intro: intro(brandName),
     code: undefined,
+    link: undefined,
     facts: [
       ...(message.device === null ? [] : deviceFacts(message.device, label, texts)),
       timeFact(message.time, locale, texts),
       ...originFacts(message, texts),
+      ...unusualFacts(message, texts),
     ],
     advice: {
       title: adviceTitle(message.alert, texts),
@@ -121,9 +130,34 @@ function emailChangedLetter(
     heading,
     intro: intro(brandName, newEmail),
     code: undefined,
+    link: undefined,
     facts: [{ label: texts.labels.newEmail, value: newEmail }, timeFact(message.time, locale, texts)],
     advice: { title: texts.notYou, sentences: [advice], ...waysOut(undefined, brand, texts) },
     footer: texts.footer(brandName),
+    attribution: undefined,
+  };
+}
+
+function passwordResetLetter(
+  message: PasswordResetMessage,
+  texts: Texts,
+  locale: string,
+  brand: Brand,
+  brandName: string,
+): Letter {
+  const { subject, heading, intro, button, validity, advice, footer } = texts.passwordReset;
+  return {
+    texts,
+    brandName,
+    subject: subject(brandName),
+    preview: oneLine(intro(brandName), 140),
+    heading,
+    intro: intro(brandName),
+    code: undefined,
+    link: { label: button, url: message.resetUrl, validity: validity(message.minutesValid) },
+    facts: [timeFact(message.time, locale, texts)],
+    advice: { title: texts.notYou, sentences: [advice], ...waysOut(undefined, brand, texts) },
+    footer: footer(brandName),
     attribution: undefined,
   };
 }
@@ -148,6 +182,11 @@ function originFacts({ place, ipAddress }: Pick<AlertMessage, 'place' | 'ipAddre
     facts.push({ label: texts.labels.ipAddress, value: ipAddress || texts.unknown });
   }
   return facts;
+}
+
+function unusualFacts({ findings }: AlertMessage, texts: Texts): readonly Fact[] {
+  if (findings.length === 0) return [];
+  return [{ label: texts.labels.unusual, value: findings.map((finding) => unusualInWords(finding, texts)) }];
 }
 
 function waysOut(

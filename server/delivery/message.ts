@@ -3,6 +3,7 @@
 import type { AlertKind } from '../domain/alert.ts';
 import type { Purpose } from '../domain/challenge.ts';
 import type { Place } from '../domain/place.ts';
+import type { UnusualFinding } from '../domain/unusual.ts';
 import type { DeviceFacts } from '../texts/facts.ts';
 
 /** A code, to the address of the account that it is for. */
@@ -37,6 +38,19 @@ export interface AlertMessage {
   readonly ipAddress: string;
   /** The page where "it wasn't me" is said. */
   readonly denyUrl: string | undefined;
+  /** What was odd about it. */
+  readonly findings: readonly UnusualFinding[];
+}
+
+/** A link that sets a new password, for who has forgotten it. */
+export interface PasswordResetMessage {
+  readonly kind: 'passwordReset';
+  /** Holds the secret. */
+  readonly resetUrl: string;
+  /** What is left of the link's life, in whole minutes. */
+  readonly minutesValid: number;
+  /** When it was asked for. */
+  readonly time: Date;
 }
 
 /** The account's address was changed; goes to the one before. */
@@ -47,4 +61,4 @@ export interface EmailChangedMessage {
   readonly time: Date;
 }
 
-export type Message = CodeMessage | AlertMessage | EmailChangedMessage;
+export type Message = CodeMessage | AlertMessage | EmailChangedMessage | PasswordResetMessage;

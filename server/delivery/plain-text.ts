@@ -5,13 +5,15 @@ import type { Fact, Letter } from './letter.ts';
 const columns = 72;
 
 export function renderText(letter: Letter): string {
-  const { code, advice, attribution, texts } = letter;
+  const { code, link, advice, attribution, texts } = letter;
   const paragraphs = [
     wrap(letter.heading),
     wrap(letter.intro),
     // Ungrouped, so that it can be copied, and alone, so that it can be found.
     code === undefined ? '' : `    ${code.digits}`,
     wrap(code?.validity ?? ''),
+    link === undefined ? '' : `${wrap(`${link.label}${texts.colon.trimEnd()}`)}\n${link.url}`,
+    wrap(link?.validity ?? ''),
     letter.facts.map((fact) => textFact(fact, letter)).join('\n'),
     `${wrap(`${advice.title}${texts.colon.trimEnd()}`)}\n${wrap(joinSentences(advice.sentences, letter))}`,
     advice.deny === undefined
@@ -29,6 +31,9 @@ export function renderText(letter: Letter): string {
 }
 
 function textFact({ label, value, note }: Fact, { texts }: Letter): string {
+  if (typeof value !== 'string') {
+    return [`${label}${texts.colon.trimEnd()}`, ...value.map((line) => wrap(`- ${line}`, '  '))].join('\n');
+  }
   return wrap(`${label}${texts.colon}${note === undefined ? value : texts.remark(value, note)}`, '  ');
 }
 

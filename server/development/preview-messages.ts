@@ -4,9 +4,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { compose, composePush } from '../delivery/compose.ts';
-import { renderDenyPage } from '../rpc/deny-page.ts';
 import { supportedLocales } from '../texts/texts.ts';
-import { nasty, type Sample, sampleAlerts, sampleCode, sampleMessages, sampleViews, usual } from './sample-messages.ts';
+import { nasty, type Sample, sampleAlerts, sampleCode, sampleMessages, samplePages, usual } from './sample-messages.ts';
 
 /** One frame of the page. */
 interface Exhibit {
@@ -42,9 +41,8 @@ async function exhibitsOf(locale: string, sample: Sample): Promise<readonly Exhi
     .map(({ message, showCode }) => composePush(message, { locale, brand, showCode }))
     .map(({ title, body }) => `${title}\n${body}`);
   made.push({ locale, sample: sample.name, name: 'pushes', title: '', html: plainText(pushes.join('\n\n')) });
-  for (const view of sampleViews(sample)) {
-    const html = renderDenyPage(view, { locale, brand });
-    made.push({ locale, sample: sample.name, name: `page: ${view.kind}`, title: '', html });
+  for (const [name, html] of Object.entries(samplePages(sample, locale))) {
+    made.push({ locale, sample: sample.name, name, title: '', html });
   }
   return made;
 }

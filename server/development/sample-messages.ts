@@ -1,9 +1,11 @@
 // Every message and every page with made-up contents, for looking at them and for testing how they hold up. Sends nothing.
 
-import type { AlertMessage, CodeMessage, Message } from '../delivery/message.ts';
-import { alertKinds } from '../domain/alert.ts';
+import type { AlertMessage, CodeMessage, Message, PasswordResetMessage } from '../delivery/message.ts';
+import { type AlertKind, alertKinds } from '../domain/alert.ts';
 import type { Place } from '../domain/place.ts';
-import type { DenyPageView } from '../rpc/deny-page.ts';
+import type { UnusualFinding } from '../domain/unusual.ts';
+import { type DenyPageView, renderDenyPage } from '../rpc/deny-page.ts';
+import { type ResetPageView, renderResetPage } from '../rpc/reset-page.ts';
 import type { DeviceFacts } from '../texts/facts.ts';
 import type { Brand } from '../texts/look.ts';
 
@@ -12,6 +14,8 @@ export interface Sample {
   readonly name: string;
   readonly device: DeviceFacts;
   readonly place: Place;
+  /** Where the account was used before. */
+  readonly from: Pick<Place, 'city' | 'countryCode'>;
   readonly ipAddress: string;
   readonly brand: Brand;
 }
@@ -33,6 +37,7 @@ export const usual: Sample = {
   name: 'usual',
   device: { displayName: 'Anna’s iPhone', model: 'iPhone 17', platform: 'IOS', appVersion: '2.3.1' },
   place: berlin,
+  from: { city: 'Lisbon', countryCode: 'PT' },
   ipAddress: '85.214.132.117',
   brand,
 };
@@ -51,6 +56,7 @@ export const nasty: readonly Sample[] = [
       appVersion: '2.3.1-beta.20261124.075109+build.4815162342.aarch64-linux-android',
     },
     place: { ...berlin, city: 'Llanfairpwllgwyngyllgogerychwyrndrobwllllantysiliogogogoch', countryCode: 'GB' },
+    from: { city: 'Mönchengladbach-Rheindahlen-Hauptquartier-Wohnsiedlung', countryCode: 'BA' },
     ipAddress: longestIp,
     brand: {
       name: 'Kraftfahrzeughaftpflichtversicherungsgesellschaftsportal',
@@ -68,6 +74,7 @@ export const nasty: readonly Sample[] = [
       appVersion: '',
     },
     place: { ...berlin, city: 'Петропавловск-Камчатский', countryCode: 'RU' },
+    from: { city: '', countryCode: 'GS' },
     ipAddress: longestIp,
     brand: { name: 'Почта', color: '#0b0c10', logoCid: undefined, support: undefined },
   },
@@ -81,6 +88,7 @@ export const nasty: readonly Sample[] = [
       appVersion: '2.3.1',
     },
     place: { ...berlin, city: '東京都千代田区霞が関', countryCode: 'JP' },
+    from: { city: '鹿児島県熊毛郡南種子島町大字茎永', countryCode: 'HK' },
     ipAddress: longestIp,
     brand: { name: '合言葉', color: '#f4f4f4', logoCid: undefined, support: 'help@aikotoba.example' },
   },
@@ -94,6 +102,7 @@ export const nasty: readonly Sample[] = [
       appVersion: 'javascript:alert(1)',
     },
     place: { ...berlin, city: 'http://evil.example/', countryCode: 'US' },
+    from: { city: '<b>evil.example</b>/login', countryCode: '' },
     ipAddress: longestIp,
     brand: { name: 'A&B <Bank>', color: '#d7263d', logoCid: undefined, support: 'help@ab.example' },
   },
@@ -106,27 +115,42 @@ export const nasty: readonly Sample[] = [
       appVersion: '٢.٣.١',
     },
     place: { ...berlin, city: 'القاهرة', countryCode: 'EG' },
+    from: { city: '\u202eירושלים', countryCode: 'IL' },
     ipAddress: longestIp,
     brand: { name: 'ארנק', color: '#7a7a7a', logoCid: undefined, support: undefined },
   },
 ];
 
 const time = new Date('2026-11-24T07:51:09Z');
-const denyUrl = `https://auth.countersign.example/deny?token=${'Zm9vYmFy'.repeat(8)}`;
+const token = 'Zm9vYmFy'.repeat(8);
+const denyUrl = `https://auth.countersign.example/deny?token=${token}`;
+const resetUrl = `https://auth.countersign.example/reset?token=${token}`;
 
 export function sampleCode(purpose: CodeMessage['purpose'], { device, place, ipAddress }: Sample): CodeMessage {
   return { kind: 'code', purpose, code: '048213', device, time, place, ipAddress, minutesValid: 10, denyUrl };
 }
 
-export function sampleAlerts({ device, place, ipAddress }: Sample): readonly AlertMessage[] {
-  return alertKinds.map((alert) => {
+export function sampleAlerts({ device, place, from, ipAddress }: Sample): readonly AlertMessage[] {
+  const newCountry: UnusualFinding = { unusual: 'NEW_COUNTRY', countryCode: place.countryCode };
+  const findings: Readonly<Partial<Record<AlertKind, readonly UnusualFinding[]>>> = {
+    NEW_SIGN_IN: [{ unusual: 'NEW_DEVICE' }],
+    UNUSUAL_SIGN_IN: [
+      newCountry,
+      { unusual: 'IMPOSSIBLE_TRAVEL', distanceKm: 2_400, elapsedMs: 40 * 60_000, from },
+      { unusual: 'ANONYMOUS_NETWORK', kinds: ['VPN', 'HOSTING', 'RESIDENTIAL_PROXY'] },
+    ],
+  };
+  return alertKinds.map((alert): AlertMessage => {
+    const common = { kind: 'alert', alert, time, findings: findings[alert] ?? [] } as const;
     if (alert === 'PASSWORD_CHANGED') {
-      return { kind: 'alert', alert, device: null, time, place: undefined, ipAddress: '', denyUrl: undefined };
+      return { ...common, device: null, place: undefined, ipAddress: '', denyUrl: undefined };
     }
-    const link = alert === 'NEW_SIGN_IN' ? denyUrl : undefined;
-    return { kind: 'alert', alert, device, time, place, ipAddress, denyUrl: link };
+    const link = alert === 'NEW_SIGN_IN' || alert === 'UNUSUAL_SIGN_IN' ? denyUrl : undefined;
+    return { ...common, device, place, ipAddress, denyUrl: link };
   });
 }
+
+export const samplePasswordReset: PasswordResetMessage = { kind: 'passwordReset', resetUrl, minutesValid: 30, time };
 
 /** Every mail, by a name for it. */
 export function sampleMessages(sample: Sample): Readonly<Record<string, Message>> {
@@ -140,20 +164,55 @@ export function sampleMessages(sample: Sample): Readonly<Record<string, Message>
     },
     'code to switch off': sampleCode('SWITCH_OFF', sample),
     ...Object.fromEntries(sampleAlerts(sample).map((message) => [`alert: ${message.alert}`, message])),
+    'password reset': samplePasswordReset,
     'e-mail changed': { kind: 'emailChanged', newEmailMasked: 'j•••@a-new-and-rather-long-domain.example.com', time },
   };
 }
 
 /** Every view of the page behind "It wasn't me". */
-export function sampleViews({ device, place }: Sample): readonly DenyPageView[] {
+export function sampleDenyViews({ device, place }: Sample): readonly DenyPageView[] {
   return [
-    { kind: 'ask', token: 'Zm9vYmFy'.repeat(8), device, time, place },
+    { kind: 'ask', about: 'challenge', token, device, time, place },
+    { kind: 'ask', about: 'event', token, device, time, place },
     {
       kind: 'done',
+      about: 'challenge',
       advice: ['CHANGE_PASSWORD', 'CHANGE_PASSWORD_ELSEWHERE', 'REVIEW_TRUSTED_DEVICES', 'CHECK_MAILBOX'],
     },
+    { kind: 'done', about: 'event', advice: ['CHANGE_PASSWORD', 'REVIEW_TRUSTED_DEVICES'] },
     { kind: 'over' },
     { kind: 'invalid' },
     { kind: 'unavailable' },
   ];
+}
+
+/** Every view of the page that sets a new password. */
+export const sampleResetViews: readonly ResetPageView[] = [
+  { kind: 'ask', token, weaknesses: [] },
+  {
+    kind: 'ask',
+    token,
+    weaknesses: ['TOO_SHORT', 'IS_EMAIL', 'ONE_CHARACTER', 'GUESSABLE', 'BREACHED', 'UNCHANGED'],
+    endTrustedDevices: true,
+  },
+  { kind: 'done' },
+  { kind: 'invalid' },
+  { kind: 'unavailable' },
+];
+
+/** Every page as HTML, by a name for it. */
+export function samplePages(sample: Sample, locale: string): Readonly<Record<string, string>> {
+  const options = { locale, brand: sample.brand };
+  const aspect = (view: DenyPageView | ResetPageView): string => {
+    const refused = 'weaknesses' in view && view.weaknesses.length > 0 ? ['refused'] : [];
+    return [view.kind, ...('about' in view ? [view.about] : []), ...refused].join(', ');
+  };
+  return {
+    ...Object.fromEntries(
+      sampleDenyViews(sample).map((view) => [`deny page: ${aspect(view)}`, renderDenyPage(view, options)]),
+    ),
+    ...Object.fromEntries(
+      sampleResetViews.map((view) => [`reset page: ${aspect(view)}`, renderResetPage(view, options)]),
+    ),
+  };
 }

@@ -42,6 +42,15 @@ export const de: Texts = {
         'Ändern Sie jetzt Ihr Passwort, und überall, wo Sie es sonst noch verwenden. Entfernen Sie dann die Geräte, die Sie nicht kennen, aus Ihren vertrauenswürdigen Geräten.',
       pushAdvice: 'Wenn Sie das nicht waren, ändern Sie jetzt Ihr Passwort.',
     },
+    UNUSUAL_SIGN_IN: {
+      subject: (brand) => `Ungewöhnliche Anmeldung in Ihrem Konto bei ${brand}`,
+      heading: 'Ungewöhnliche Anmeldung in Ihrem Konto',
+      intro: (brand) =>
+        `In Ihrem Konto bei ${brand} gab es eine Anmeldung, an der etwas ungewöhnlich ist. Wenn Sie das waren, brauchen Sie nichts zu tun.`,
+      advice:
+        'Ändern Sie jetzt Ihr Passwort, und überall, wo Sie es sonst noch verwenden. Entfernen Sie dann das hier genannte Gerät aus Ihren vertrauenswürdigen Geräten, und alle anderen, die Sie nicht kennen.',
+      pushAdvice: 'Wenn Sie das nicht waren, ändern Sie jetzt Ihr Passwort.',
+    },
     TWO_STEP_OFF: {
       subject: (brand) => `Zwei-Schritt-Prüfung für Ihr Konto bei ${brand} ausgeschaltet`,
       heading: 'Die Zwei-Schritt-Prüfung wurde ausgeschaltet',
@@ -95,6 +104,38 @@ export const de: Texts = {
       `Die E-Mail-Adresse Ihres Kontos bei ${brand} ist jetzt ${newEmail}. Codes und Hinweise gehen von nun an dorthin. Dies ist die letzte Nachricht an diese Adresse.`,
     advice: 'Wenden Sie sich sofort an den Support: Womöglich hat jemand anderes die Kontrolle über Ihr Konto.',
   },
+  passwordReset: {
+    subject: (brand) => `Passwort Ihres Kontos bei ${brand} zurücksetzen`,
+    heading: 'Passwort zurücksetzen',
+    intro: (brand) =>
+      `Jemand hat ein neues Passwort für Ihr Konto bei ${brand} angefordert. Wenn Sie das waren, öffnen Sie den Link und wählen Sie eines.`,
+    button: 'Neues Passwort wählen',
+    validity: (count) => `Der Link gilt ${minutes(count)} lang und nur einmal. Geben Sie ihn an niemanden weiter.`,
+    advice:
+      'Sie brauchen nichts zu tun: Ihr Passwort bleibt, wie es ist. Wenn Sie öfter solche Nachrichten bekommen, stellen Sie sicher, dass niemand sonst Ihr Postfach lesen kann.',
+    footer: (brand) =>
+      `${brand} sendet diese Nachricht, weil jemand ein neues Passwort angefordert hat. Mit dem Link darin setzt man nur ein neues Passwort; man meldet sich damit nicht an.`,
+  },
+  unusual: {
+    NEW_DEVICE: 'Neues Gerät',
+    NEW_COUNTRY: (country) => `Neues Land: ${country}`,
+    IMPOSSIBLE_TRAVEL: (distance, elapsed) => `${distance} in ${elapsed}`,
+    ANONYMOUS_NETWORK: (kinds) => `Anonymes Netz: ${kinds.join(', ')}`,
+  },
+  elapsed: {
+    minutes,
+    hours: counted('de', { one: 'Stunde', other: 'Stunden' }),
+    days: counted('de', { one: 'Tag', other: 'Tagen' }),
+  },
+  previousPlace: 'vorheriger Ort',
+  anonymousKinds: {
+    VPN: 'VPN',
+    HOSTING: 'Rechenzentrum',
+    PUBLIC_PROXY: 'öffentlicher Proxy',
+    RESIDENTIAL_PROXY: 'Proxy über Privatanschlüsse',
+    TOR_EXIT: 'Tor',
+    OTHER: 'Art unbekannt',
+  },
   notYou: 'Wenn Sie das nicht waren',
   whatNow: 'Was Sie jetzt tun sollten',
   wasNotMe: 'Das war ich nicht',
@@ -108,6 +149,7 @@ export const de: Texts = {
     place: 'Ort',
     ipAddress: 'IP-Adresse',
     newEmail: 'Neue Adresse',
+    unusual: 'Ungewöhnlich',
   },
   platforms: { IOS: 'iOS', ANDROID: 'Android', WEB: 'Webbrowser' },
   unknown: 'unbekannt',
@@ -127,11 +169,16 @@ export const de: Texts = {
         'Der Versuch wird beendet, und sein Code ist nicht mehr gültig.',
         'Falls er schon gelungen ist, wird das Gerät abgemeldet und aus Ihren vertrauenswürdigen Geräten entfernt, und Sie brauchen ein neues Passwort.',
       ],
+      eventEffects: [
+        'Das Gerät wird abgemeldet und aus Ihren vertrauenswürdigen Geräten entfernt.',
+        'Sie brauchen danach ein neues Passwort.',
+      ],
       otherwise: 'Wenn Sie es doch waren, schließen Sie einfach diese Seite. Noch ist nichts geschehen.',
     },
     done: {
       heading: 'Danke. Ihr Konto ist geschützt.',
       intro: 'Der Versuch ist beendet. Falls sich damit ein Gerät angemeldet hatte, ist es abgemeldet und entfernt.',
+      eventIntro: 'Das Gerät ist abgemeldet und aus Ihren vertrauenswürdigen Geräten entfernt.',
     },
     over: {
       heading: 'Hier ist nichts mehr zu tun',
@@ -147,6 +194,40 @@ export const de: Texts = {
       heading: 'Das geht gerade nicht',
       intro: 'Bitte versuchen Sie es gleich noch einmal: Öffnen Sie den Link in der Nachricht erneut.',
     },
+  },
+  resetPage: {
+    ask: {
+      heading: 'Neues Passwort wählen',
+      intro: (brand) =>
+        `Für Ihr Konto bei ${brand}. Danach werden alle Geräte abgemeldet, und Sie melden sich mit dem neuen Passwort an.`,
+      newPassword: 'Neues Passwort',
+      hint: 'Mindestens 8 Zeichen: Mehrere Wörter, die nichts miteinander zu tun haben, sind leicht zu merken und schwer zu erraten.',
+      endTrustedDevices:
+        'Auch alle vertrauenswürdigen Geräte entfernen: Jedes braucht dann bei der nächsten Anmeldung einen Code.',
+      button: 'Passwort speichern',
+    },
+    done: {
+      heading: 'Ihr Passwort wurde geändert',
+      intro: 'Alle Geräte sind abgemeldet. Melden Sie sich jetzt mit dem neuen Passwort an.',
+    },
+    invalid: {
+      heading: 'Dieser Link funktioniert nicht',
+      intro:
+        'Er wurde schon benutzt, ist zu alt oder unvollständig. Bitte fordern Sie dort, wo Sie sich anmelden, einen neuen an.',
+    },
+    unavailable: {
+      heading: 'Das geht gerade nicht',
+      intro: 'Bitte versuchen Sie es gleich noch einmal: Öffnen Sie den Link in der Nachricht erneut.',
+    },
+  },
+  weaknesses: {
+    TOO_SHORT: 'Das Passwort muss mindestens 8 Zeichen haben.',
+    IS_EMAIL: 'Das Passwort darf weder Ihre E-Mail-Adresse noch ein Teil davon sein.',
+    ONE_CHARACTER: 'Das Passwort darf nicht aus einem einzigen, wiederholten Zeichen bestehen.',
+    GUESSABLE: 'Dieses Passwort ist zu leicht zu erraten.',
+    BREACHED: 'Dieses Passwort ist zu verbreitet oder durch ein Datenleck bekannt geworden.',
+    UNCHANGED: 'Das ist Ihr jetziges Passwort.',
+    TOO_LONG: 'Das Passwort ist zu lang.',
   },
   reasons: {
     CLIENT_VERSION_UNSUPPORTED: 'Diese Version der App ist zu alt. Bitte aktualisieren Sie die App.',
@@ -166,9 +247,10 @@ export const de: Texts = {
     SENDS_EXHAUSTED: 'Der Code kann auf diesem Weg nicht noch einmal gesendet werden.',
     CHANNEL_UNAVAILABLE: 'Der Code kann auf diesem Weg nicht gesendet werden.',
     RATE_LIMITED: 'Zu viele Versuche. Bitte warten Sie.',
-    VERIFICATION_LOCKED: 'Zu viele falsche Codes. Setzen Sie Ihr Passwort zurück, um fortzufahren.',
+    VERIFICATION_LOCKED: 'Zu viele falsche Codes. Bitte wenden Sie sich an den Support.',
     DEVICE_UNKNOWN: 'Dieses Gerät steht nicht in der Liste.',
     EVENT_UNKNOWN: 'Dieser Eintrag steht nicht in der Liste.',
+    RESET_TOKEN_INVALID: 'Dieser Link wurde schon benutzt oder ist zu alt. Bitte fordern Sie einen neuen an.',
     ACCOUNT_UNKNOWN: 'Dieses Konto gibt es nicht.',
     ACCOUNT_EXISTS: 'Mit dieser E-Mail-Adresse gibt es schon ein Konto.',
     PASSWORD_WEAK: 'Bitte wählen Sie ein stärkeres Passwort.',

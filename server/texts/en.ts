@@ -41,6 +41,15 @@ export const en: Texts = {
         'Change your password now, and wherever else you use it. Then remove the devices you don’t know from your trusted devices.',
       pushAdvice: 'If this wasn’t you, change your password now.',
     },
+    UNUSUAL_SIGN_IN: {
+      subject: (brand) => `Unusual sign-in to your ${brand} account`,
+      heading: 'Unusual sign-in to your account',
+      intro: (brand) =>
+        `Somebody signed in to your ${brand} account, and something about it is unusual. If it was you, there is nothing you need to do.`,
+      advice:
+        'Change your password now, and wherever else you use it. Then remove the device named here from your trusted devices, and any others that you don’t know.',
+      pushAdvice: 'If this wasn’t you, change your password now.',
+    },
     TWO_STEP_OFF: {
       subject: (brand) => `Two-step verification is off for your ${brand} account`,
       heading: 'Two-step verification was turned off',
@@ -94,6 +103,38 @@ export const en: Texts = {
       `The e-mail address of your ${brand} account is now ${newEmail}. Codes and notices go there from now on. This is the last message to this address.`,
     advice: 'Contact support right away: somebody else may be in control of your account.',
   },
+  passwordReset: {
+    subject: (brand) => `Reset the password of your ${brand} account`,
+    heading: 'Reset your password',
+    intro: (brand) =>
+      `Somebody asked for a new password for your ${brand} account. If it was you, open the link and choose one.`,
+    button: 'Choose a new password',
+    validity: (count) => `The link is valid for ${minutes(count)} and works only once. Don’t share it with anyone.`,
+    advice:
+      'There is nothing you need to do: your password stays as it is. If such messages keep coming, make sure that nobody else can read your mailbox.',
+    footer: (brand) =>
+      `${brand} sends this message because somebody asked for a new password. Its link only sets a new password; it doesn’t sign anybody in.`,
+  },
+  unusual: {
+    NEW_DEVICE: 'New device',
+    NEW_COUNTRY: (country) => `New country: ${country}`,
+    IMPOSSIBLE_TRAVEL: (distance, elapsed) => `${distance} in ${elapsed}`,
+    ANONYMOUS_NETWORK: (kinds) => `Anonymous network: ${kinds.join(', ')}`,
+  },
+  elapsed: {
+    minutes,
+    hours: counted('en', { one: 'hour', other: 'hours' }),
+    days: counted('en', { one: 'day', other: 'days' }),
+  },
+  previousPlace: 'previous place',
+  anonymousKinds: {
+    VPN: 'VPN',
+    HOSTING: 'data center',
+    PUBLIC_PROXY: 'public proxy',
+    RESIDENTIAL_PROXY: 'residential proxy',
+    TOR_EXIT: 'Tor',
+    OTHER: 'unknown kind',
+  },
   notYou: 'If this wasn’t you',
   whatNow: 'What to do now',
   wasNotMe: 'It wasn’t me',
@@ -107,6 +148,7 @@ export const en: Texts = {
     place: 'Place',
     ipAddress: 'IP address',
     newEmail: 'New address',
+    unusual: 'Unusual',
   },
   platforms: { IOS: 'iOS', ANDROID: 'Android', WEB: 'web browser' },
   unknown: 'unknown',
@@ -125,11 +167,16 @@ export const en: Texts = {
         'The attempt is closed, and its code can’t be used any more.',
         'If it has succeeded already, that device is signed out and removed from your trusted devices, and you will need a new password.',
       ],
+      eventEffects: [
+        'That device is signed out and removed from your trusted devices.',
+        'You will need a new password.',
+      ],
       otherwise: 'If it was you, just close this page. Nothing has happened yet.',
     },
     done: {
       heading: 'Thank you. Your account is protected.',
       intro: 'The attempt is closed. If a device had signed in with it, that device is signed out and removed.',
+      eventIntro: 'That device is signed out and removed from your trusted devices.',
     },
     over: {
       heading: 'Nothing more to do here',
@@ -145,6 +192,38 @@ export const en: Texts = {
       heading: 'This doesn’t work right now',
       intro: 'Please try again in a moment: open the link in the message once more.',
     },
+  },
+  resetPage: {
+    ask: {
+      heading: 'Choose a new password',
+      intro: (brand) =>
+        `For your ${brand} account. After that, every device is signed out, and you sign in with the new password.`,
+      newPassword: 'New password',
+      hint: 'At least 8 characters: several words that have nothing to do with each other are easy to remember and hard to guess.',
+      endTrustedDevices: 'Also remove all trusted devices: each will need a code at its next sign-in.',
+      button: 'Save password',
+    },
+    done: {
+      heading: 'Your password was changed',
+      intro: 'Every device is signed out. Now sign in with the new password.',
+    },
+    invalid: {
+      heading: 'This link doesn’t work',
+      intro: 'It was used already, is too old or is incomplete. Please ask for a new one where you sign in.',
+    },
+    unavailable: {
+      heading: 'This doesn’t work right now',
+      intro: 'Please try again in a moment: open the link in the message once more.',
+    },
+  },
+  weaknesses: {
+    TOO_SHORT: 'The password needs at least 8 characters.',
+    IS_EMAIL: 'The password must not be your e-mail address or a part of it.',
+    ONE_CHARACTER: 'The password must not be one character repeated.',
+    GUESSABLE: 'This password is too easy to guess.',
+    BREACHED: 'This password is too common, or was in a data leak.',
+    UNCHANGED: 'This is the password that you have now.',
+    TOO_LONG: 'The password is too long.',
   },
   reasons: {
     CLIENT_VERSION_UNSUPPORTED: 'This version of the app is too old. Please update it.',
@@ -163,9 +242,10 @@ export const en: Texts = {
     SENDS_EXHAUSTED: 'The code can not be sent again this way.',
     CHANNEL_UNAVAILABLE: 'The code can not be sent this way.',
     RATE_LIMITED: 'Too many tries. Please wait.',
-    VERIFICATION_LOCKED: 'Too many wrong codes. Reset your password to go on.',
+    VERIFICATION_LOCKED: 'Too many wrong codes. Please contact support.',
     DEVICE_UNKNOWN: 'This device is not in the list.',
     EVENT_UNKNOWN: 'This entry is not in the list.',
+    RESET_TOKEN_INVALID: 'This link was used already or is too old. Please ask for a new one.',
     ACCOUNT_UNKNOWN: 'There is no such account.',
     ACCOUNT_EXISTS: 'There is an account with this e-mail address already.',
     PASSWORD_WEAK: 'Please choose a stronger password.',

@@ -41,6 +41,15 @@ export const es: Texts = {
         'Cambie su contraseña ahora, y también en cualquier otro sitio donde la use. Después, elimine de sus dispositivos de confianza los que no reconozca.',
       pushAdvice: 'Si no fue usted, cambie su contraseña ahora.',
     },
+    UNUSUAL_SIGN_IN: {
+      subject: (brand) => `Inicio de sesión inusual en su cuenta de ${brand}`,
+      heading: 'Inicio de sesión inusual en su cuenta',
+      intro: (brand) =>
+        `Se ha iniciado sesión en su cuenta de ${brand} de una forma inusual. Si fue usted, no tiene que hacer nada.`,
+      advice:
+        'Cambie su contraseña ahora, y también en cualquier otro sitio donde la use. Después, elimine de sus dispositivos de confianza el que se indica aquí y los que no reconozca.',
+      pushAdvice: 'Si no fue usted, cambie su contraseña ahora.',
+    },
     TWO_STEP_OFF: {
       subject: (brand) => `Verificación en dos pasos desactivada en su cuenta de ${brand}`,
       heading: 'Se ha desactivado la verificación en dos pasos',
@@ -95,6 +104,38 @@ export const es: Texts = {
     advice:
       'Póngase en contacto con el servicio de asistencia de inmediato: es posible que otra persona controle su cuenta.',
   },
+  passwordReset: {
+    subject: (brand) => `Restablecimiento de la contraseña de su cuenta de ${brand}`,
+    heading: 'Restablecimiento de su contraseña',
+    intro: (brand) =>
+      `Alguien ha solicitado una nueva contraseña para su cuenta de ${brand}. Si fue usted, abra el enlace y elija una.`,
+    button: 'Elegir una nueva contraseña',
+    validity: (count) => `El enlace es válido durante ${minutes(count)} y una sola vez. No lo comparta con nadie.`,
+    advice:
+      'No tiene que hacer nada: su contraseña sigue siendo la misma. Si recibe mensajes como este a menudo, asegúrese de que nadie más pueda leer su correo.',
+    footer: (brand) =>
+      `${brand} envía este mensaje porque alguien ha solicitado una nueva contraseña. Su enlace solo sirve para elegirla, no para iniciar sesión.`,
+  },
+  unusual: {
+    NEW_DEVICE: 'Dispositivo nuevo',
+    NEW_COUNTRY: (country) => `País nuevo: ${country}`,
+    IMPOSSIBLE_TRAVEL: (distance, elapsed) => `${distance} en ${elapsed}`,
+    ANONYMOUS_NETWORK: (kinds) => `Red anónima: ${kinds.join(', ')}`,
+  },
+  elapsed: {
+    minutes,
+    hours: counted('es', { one: 'hora', other: 'horas' }),
+    days: counted('es', { one: 'día', other: 'días' }),
+  },
+  previousPlace: 'lugar anterior',
+  anonymousKinds: {
+    VPN: 'VPN',
+    HOSTING: 'centro de datos',
+    PUBLIC_PROXY: 'proxy público',
+    RESIDENTIAL_PROXY: 'proxy residencial',
+    TOR_EXIT: 'Tor',
+    OTHER: 'tipo desconocido',
+  },
   notYou: 'Si no fue usted',
   whatNow: 'Qué hacer ahora',
   wasNotMe: 'No fui yo',
@@ -108,6 +149,7 @@ export const es: Texts = {
     place: 'Lugar',
     ipAddress: 'Dirección IP',
     newEmail: 'Nueva dirección',
+    unusual: 'Inusual',
   },
   platforms: { IOS: 'iOS', ANDROID: 'Android', WEB: 'navegador web' },
   unknown: 'desconocido',
@@ -125,12 +167,17 @@ export const es: Texts = {
         'El intento se cierra y su código deja de ser válido.',
         'Si ya tuvo éxito, se cierra la sesión de ese dispositivo, se elimina de sus dispositivos de confianza y usted necesitará una nueva contraseña.',
       ],
+      eventEffects: [
+        'Se cierra la sesión de ese dispositivo y se elimina de sus dispositivos de confianza.',
+        'Usted necesitará una nueva contraseña.',
+      ],
       otherwise: 'Si fue usted, simplemente cierre esta página. Todavía no ha ocurrido nada.',
     },
     done: {
       heading: 'Gracias. Su cuenta está protegida.',
       intro:
         'El intento está cerrado. Si algún dispositivo había iniciado sesión con él, su sesión se ha cerrado y se ha eliminado.',
+      eventIntro: 'Se ha cerrado la sesión de ese dispositivo y se ha eliminado de sus dispositivos de confianza.',
     },
     over: {
       heading: 'No hay nada más que hacer aquí',
@@ -146,6 +193,39 @@ export const es: Texts = {
       heading: 'Esto no funciona en este momento',
       intro: 'Inténtelo de nuevo dentro de un momento: vuelva a abrir el enlace del mensaje.',
     },
+  },
+  resetPage: {
+    ask: {
+      heading: 'Elija una nueva contraseña',
+      intro: (brand) =>
+        `Para su cuenta de ${brand}. Después se cerrará la sesión en todos los dispositivos y podrá iniciar sesión con la nueva contraseña.`,
+      newPassword: 'Nueva contraseña',
+      hint: 'Al menos 8 caracteres: varias palabras sin relación entre sí son fáciles de recordar y difíciles de adivinar.',
+      endTrustedDevices:
+        'Eliminar también todos los dispositivos de confianza: cada uno necesitará un código en el próximo inicio de sesión.',
+      button: 'Guardar contraseña',
+    },
+    done: {
+      heading: 'Se ha cambiado su contraseña',
+      intro: 'Se ha cerrado la sesión en todos los dispositivos. Ahora inicie sesión con la nueva contraseña.',
+    },
+    invalid: {
+      heading: 'Este enlace no funciona',
+      intro: 'Ya se ha usado, es demasiado antiguo o está incompleto. Solicite uno nuevo donde inicia sesión.',
+    },
+    unavailable: {
+      heading: 'Esto no funciona en este momento',
+      intro: 'Inténtelo de nuevo dentro de un momento: vuelva a abrir el enlace del mensaje.',
+    },
+  },
+  weaknesses: {
+    TOO_SHORT: 'La contraseña debe tener al menos 8 caracteres.',
+    IS_EMAIL: 'La contraseña no debe ser su dirección de correo ni una parte de ella.',
+    ONE_CHARACTER: 'La contraseña no debe ser un solo carácter repetido.',
+    GUESSABLE: 'Esta contraseña es demasiado fácil de adivinar.',
+    BREACHED: 'Esta contraseña es demasiado común o aparece en una filtración de datos.',
+    UNCHANGED: 'Es la contraseña que ya tiene.',
+    TOO_LONG: 'La contraseña es demasiado larga.',
   },
   reasons: {
     CLIENT_VERSION_UNSUPPORTED: 'Esta versión de la aplicación es demasiado antigua. Actualícela.',
@@ -164,9 +244,10 @@ export const es: Texts = {
     SENDS_EXHAUSTED: 'El código no se puede volver a enviar por esta vía.',
     CHANNEL_UNAVAILABLE: 'El código no se puede enviar por esta vía.',
     RATE_LIMITED: 'Demasiados intentos. Espere.',
-    VERIFICATION_LOCKED: 'Demasiados códigos incorrectos. Restablezca su contraseña para continuar.',
+    VERIFICATION_LOCKED: 'Demasiados códigos incorrectos. Póngase en contacto con el servicio de asistencia.',
     DEVICE_UNKNOWN: 'Este dispositivo no está en la lista.',
     EVENT_UNKNOWN: 'Esta entrada no está en la lista.',
+    RESET_TOKEN_INVALID: 'Este enlace ya se ha usado o es demasiado antiguo. Solicite uno nuevo.',
     ACCOUNT_UNKNOWN: 'Esa cuenta no existe.',
     ACCOUNT_EXISTS: 'Ya existe una cuenta con esta dirección de correo.',
     PASSWORD_WEAK: 'Elija una contraseña más segura.',

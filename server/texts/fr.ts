@@ -42,6 +42,15 @@ export const fr: Texts = {
         'Changez votre mot de passe dès maintenant, ainsi que partout où vous l’utilisez. Retirez ensuite de vos appareils de confiance ceux que vous ne connaissez pas.',
       pushAdvice: 'Si ce n’était pas vous, changez votre mot de passe dès maintenant.',
     },
+    UNUSUAL_SIGN_IN: {
+      subject: (brand) => `Connexion inhabituelle à votre compte ${brand}`,
+      heading: 'Connexion inhabituelle à votre compte',
+      intro: (brand) =>
+        `Quelqu’un s’est connecté à votre compte ${brand} d’une manière inhabituelle. Si c’était vous, vous n’avez rien à faire.`,
+      advice:
+        'Changez votre mot de passe dès maintenant, ainsi que partout où vous l’utilisez. Retirez ensuite de vos appareils de confiance celui qui est indiqué ici et tous ceux que vous ne connaissez pas.',
+      pushAdvice: 'Si ce n’était pas vous, changez votre mot de passe dès maintenant.',
+    },
     TWO_STEP_OFF: {
       subject: (brand) => `Validation en deux étapes désactivée pour votre compte ${brand}`,
       heading: 'La validation en deux étapes a été désactivée',
@@ -95,6 +104,38 @@ export const fr: Texts = {
       `L’adresse e-mail de votre compte ${brand} est désormais ${newEmail}. Les codes et les notifications y seront envoyés. Ceci est le dernier message envoyé à cette adresse.`,
     advice: 'Contactez immédiatement l’assistance\u00a0: quelqu’un d’autre contrôle peut-être votre compte.',
   },
+  passwordReset: {
+    subject: (brand) => `Réinitialisation du mot de passe de votre compte ${brand}`,
+    heading: 'Réinitialisation de votre mot de passe',
+    intro: (brand) =>
+      `Quelqu’un a demandé un nouveau mot de passe pour votre compte ${brand}. Si c’était vous, ouvrez le lien et choisissez-en un.`,
+    button: 'Choisir un nouveau mot de passe',
+    validity: (count) => `Ce lien est valable ${minutes(count)} et une seule fois. Ne le communiquez à personne.`,
+    advice:
+      'Vous n’avez rien à faire\u00a0: votre mot de passe reste inchangé. Si vous recevez souvent de tels messages, vérifiez que personne d’autre ne peut lire votre messagerie.',
+    footer: (brand) =>
+      `${brand} envoie ce message parce que quelqu’un a demandé un nouveau mot de passe. Son lien sert uniquement à en choisir un\u00a0: il ne permet pas de se connecter.`,
+  },
+  unusual: {
+    NEW_DEVICE: 'Nouvel appareil',
+    NEW_COUNTRY: (country) => `Nouveau pays\u00a0: ${country}`,
+    IMPOSSIBLE_TRAVEL: (distance, elapsed) => `${distance} en ${elapsed}`,
+    ANONYMOUS_NETWORK: (kinds) => `Réseau anonyme\u00a0: ${kinds.join(', ')}`,
+  },
+  elapsed: {
+    minutes,
+    hours: counted('fr', { one: 'heure', other: 'heures' }),
+    days: counted('fr', { one: 'jour', other: 'jours' }),
+  },
+  previousPlace: 'lieu précédent',
+  anonymousKinds: {
+    VPN: 'VPN',
+    HOSTING: 'centre de données',
+    PUBLIC_PROXY: 'proxy public',
+    RESIDENTIAL_PROXY: 'proxy résidentiel',
+    TOR_EXIT: 'Tor',
+    OTHER: 'type inconnu',
+  },
   notYou: 'Si ce n’était pas vous',
   whatNow: 'Ce que vous devez faire maintenant',
   wasNotMe: 'Ce n’était pas moi',
@@ -109,6 +150,7 @@ export const fr: Texts = {
     place: 'Lieu',
     ipAddress: 'Adresse IP',
     newEmail: 'Nouvelle adresse',
+    unusual: 'Inhabituel',
   },
   platforms: { IOS: 'iOS', ANDROID: 'Android', WEB: 'navigateur web' },
   unknown: 'inconnu',
@@ -128,11 +170,16 @@ export const fr: Texts = {
         'La tentative est close et son code n’est plus valable.',
         'Si elle a déjà abouti, l’appareil est déconnecté et retiré de vos appareils de confiance, et il vous faudra un nouveau mot de passe.',
       ],
+      eventEffects: [
+        'L’appareil est déconnecté et retiré de vos appareils de confiance.',
+        'Il vous faudra un nouveau mot de passe.',
+      ],
       otherwise: 'Si c’était bien vous, fermez simplement cette page. Rien n’a encore été fait.',
     },
     done: {
       heading: 'Merci. Votre compte est protégé.',
       intro: 'La tentative est close. Si un appareil s’était ainsi connecté, il a été déconnecté et retiré.',
+      eventIntro: 'L’appareil a été déconnecté et retiré de vos appareils de confiance.',
     },
     over: {
       heading: 'Il n’y a plus rien à faire ici',
@@ -148,6 +195,39 @@ export const fr: Texts = {
       heading: 'Cela ne fonctionne pas pour le moment',
       intro: 'Réessayez dans un instant\u00a0: ouvrez à nouveau le lien du message.',
     },
+  },
+  resetPage: {
+    ask: {
+      heading: 'Choisissez un nouveau mot de passe',
+      intro: (brand) =>
+        `Pour votre compte ${brand}. Tous les appareils seront ensuite déconnectés, et vous vous connecterez avec le nouveau mot de passe.`,
+      newPassword: 'Nouveau mot de passe',
+      hint: 'Au moins 8 caractères\u00a0: plusieurs mots sans rapport entre eux sont faciles à retenir et difficiles à deviner.',
+      endTrustedDevices:
+        'Retirer aussi tous les appareils de confiance\u00a0: chacun aura besoin d’un code à la prochaine connexion.',
+      button: 'Enregistrer le mot de passe',
+    },
+    done: {
+      heading: 'Votre mot de passe a été modifié',
+      intro: 'Tous les appareils ont été déconnectés. Connectez-vous maintenant avec le nouveau mot de passe.',
+    },
+    invalid: {
+      heading: 'Ce lien ne fonctionne pas',
+      intro: 'Il a déjà été utilisé, est trop ancien ou incomplet. Demandez-en un nouveau là où vous vous connectez.',
+    },
+    unavailable: {
+      heading: 'Cela ne fonctionne pas pour le moment',
+      intro: 'Réessayez dans un instant\u00a0: ouvrez à nouveau le lien du message.',
+    },
+  },
+  weaknesses: {
+    TOO_SHORT: 'Le mot de passe doit comporter au moins 8 caractères.',
+    IS_EMAIL: 'Le mot de passe ne doit être ni votre adresse e-mail ni une partie de celle-ci.',
+    ONE_CHARACTER: 'Le mot de passe ne doit pas être un seul caractère répété.',
+    GUESSABLE: 'Ce mot de passe est trop facile à deviner.',
+    BREACHED: 'Ce mot de passe est trop courant ou figure dans une fuite de données.',
+    UNCHANGED: 'C’est votre mot de passe actuel.',
+    TOO_LONG: 'Le mot de passe est trop long.',
   },
   reasons: {
     CLIENT_VERSION_UNSUPPORTED: 'Cette version de l’application est trop ancienne. Veuillez la mettre à jour.',
@@ -166,9 +246,10 @@ export const fr: Texts = {
     SENDS_EXHAUSTED: 'Le code ne peut plus être envoyé par ce moyen.',
     CHANNEL_UNAVAILABLE: 'Le code ne peut pas être envoyé par ce moyen.',
     RATE_LIMITED: 'Trop de tentatives. Veuillez patienter.',
-    VERIFICATION_LOCKED: 'Trop de codes incorrects. Réinitialisez votre mot de passe pour continuer.',
+    VERIFICATION_LOCKED: 'Trop de codes incorrects. Veuillez contacter l’assistance.',
     DEVICE_UNKNOWN: 'Cet appareil n’est pas dans la liste.',
     EVENT_UNKNOWN: 'Cette entrée n’est pas dans la liste.',
+    RESET_TOKEN_INVALID: 'Ce lien a déjà été utilisé ou est trop ancien. Veuillez en demander un nouveau.',
     ACCOUNT_UNKNOWN: 'Ce compte n’existe pas.',
     ACCOUNT_EXISTS: 'Un compte existe déjà avec cette adresse e-mail.',
     PASSWORD_WEAK: 'Veuillez choisir un mot de passe plus sûr.',

@@ -41,6 +41,15 @@ export const it: Texts = {
         'Cambia subito la tua password, e ovunque tu la usi. Poi rimuovi dai tuoi dispositivi attendibili quelli che non riconosci.',
       pushAdvice: 'Se non eri tu, cambia subito la tua password.',
     },
+    UNUSUAL_SIGN_IN: {
+      subject: (brand) => `Accesso insolito al tuo account ${brand}`,
+      heading: 'Accesso insolito al tuo account',
+      intro: (brand) =>
+        `È stato effettuato un accesso insolito al tuo account ${brand}. Se eri tu, non devi fare nulla.`,
+      advice:
+        'Cambia subito la tua password, e ovunque tu la usi. Poi rimuovi dai tuoi dispositivi attendibili quello indicato qui e quelli che non riconosci.',
+      pushAdvice: 'Se non eri tu, cambia subito la tua password.',
+    },
     TWO_STEP_OFF: {
       subject: (brand) => `Verifica in due passaggi disattivata per il tuo account ${brand}`,
       heading: 'La verifica in due passaggi è stata disattivata',
@@ -94,6 +103,38 @@ export const it: Texts = {
       `L’indirizzo e-mail del tuo account ${brand} ora è ${newEmail}. D’ora in poi codici e avvisi arriveranno lì. Questo è l’ultimo messaggio a questo indirizzo.`,
     advice: 'Contatta subito l’assistenza: qualcun altro potrebbe avere il controllo del tuo account.',
   },
+  passwordReset: {
+    subject: (brand) => `Reimposta la password del tuo account ${brand}`,
+    heading: 'Reimposta la tua password',
+    intro: (brand) =>
+      `Qualcuno ha richiesto una nuova password per il tuo account ${brand}. Se eri tu, apri il link e scegline una.`,
+    button: 'Scegli una nuova password',
+    validity: (count) => `Il link è valido per ${minutes(count)} e una volta sola. Non comunicarlo a nessuno.`,
+    advice:
+      'Non devi fare nulla: la tua password resta la stessa. Se ricevi spesso messaggi come questo, assicurati che nessun altro possa leggere la tua posta.',
+    footer: (brand) =>
+      `${brand} invia questo messaggio perché qualcuno ha richiesto una nuova password. Il link serve solo a sceglierla, non a effettuare l’accesso.`,
+  },
+  unusual: {
+    NEW_DEVICE: 'Nuovo dispositivo',
+    NEW_COUNTRY: (country) => `Nuovo Paese: ${country}`,
+    IMPOSSIBLE_TRAVEL: (distance, elapsed) => `${distance} in ${elapsed}`,
+    ANONYMOUS_NETWORK: (kinds) => `Rete anonima: ${kinds.join(', ')}`,
+  },
+  elapsed: {
+    minutes,
+    hours: counted('it', { one: 'ora', other: 'ore' }),
+    days: counted('it', { one: 'giorno', other: 'giorni' }),
+  },
+  previousPlace: 'luogo precedente',
+  anonymousKinds: {
+    VPN: 'VPN',
+    HOSTING: 'centro dati',
+    PUBLIC_PROXY: 'proxy pubblico',
+    RESIDENTIAL_PROXY: 'proxy residenziale',
+    TOR_EXIT: 'Tor',
+    OTHER: 'tipo sconosciuto',
+  },
   notYou: 'Se non eri tu',
   whatNow: 'Che cosa fare ora',
   wasNotMe: 'Non ero io',
@@ -107,6 +148,7 @@ export const it: Texts = {
     place: 'Luogo',
     ipAddress: 'Indirizzo IP',
     newEmail: 'Nuovo indirizzo',
+    unusual: 'Insolito',
   },
   platforms: { IOS: 'iOS', ANDROID: 'Android', WEB: 'browser web' },
   unknown: 'sconosciuto',
@@ -125,12 +167,17 @@ export const it: Texts = {
         'Il tentativo viene chiuso e il suo codice non è più valido.',
         'Se è già riuscito, quel dispositivo viene disconnesso e rimosso dai tuoi dispositivi attendibili, e ti servirà una nuova password.',
       ],
+      eventEffects: [
+        'Quel dispositivo viene disconnesso e rimosso dai tuoi dispositivi attendibili.',
+        'Ti servirà una nuova password.',
+      ],
       otherwise: 'Se eri tu, chiudi semplicemente questa pagina. Non è ancora successo nulla.',
     },
     done: {
       heading: 'Grazie. Il tuo account è protetto.',
       intro:
         'Il tentativo è chiuso. Se con esso un dispositivo aveva effettuato l’accesso, è stato disconnesso e rimosso.',
+      eventIntro: 'Quel dispositivo è stato disconnesso e rimosso dai tuoi dispositivi attendibili.',
     },
     over: {
       heading: 'Qui non c’è altro da fare',
@@ -146,6 +193,39 @@ export const it: Texts = {
       heading: 'Al momento non funziona',
       intro: 'Riprova tra poco: apri di nuovo il link nel messaggio.',
     },
+  },
+  resetPage: {
+    ask: {
+      heading: 'Scegli una nuova password',
+      intro: (brand) =>
+        `Per il tuo account ${brand}. Dopo, tutti i dispositivi verranno disconnessi e accederai con la nuova password.`,
+      newPassword: 'Nuova password',
+      hint: 'Almeno 8 caratteri: più parole senza legami tra loro sono facili da ricordare e difficili da indovinare.',
+      endTrustedDevices:
+        'Rimuovi anche tutti i dispositivi attendibili: per ciascuno servirà un codice al prossimo accesso.',
+      button: 'Salva la password',
+    },
+    done: {
+      heading: 'La tua password è stata cambiata',
+      intro: 'Tutti i dispositivi sono stati disconnessi. Ora accedi con la nuova password.',
+    },
+    invalid: {
+      heading: 'Questo link non funziona',
+      intro: 'È già stato usato, è troppo vecchio o incompleto. Richiedine uno nuovo da dove effettui l’accesso.',
+    },
+    unavailable: {
+      heading: 'Al momento non funziona',
+      intro: 'Riprova tra poco: apri di nuovo il link nel messaggio.',
+    },
+  },
+  weaknesses: {
+    TOO_SHORT: 'La password deve avere almeno 8 caratteri.',
+    IS_EMAIL: 'La password non può essere il tuo indirizzo e-mail o una sua parte.',
+    ONE_CHARACTER: 'La password non può essere un solo carattere ripetuto.',
+    GUESSABLE: 'Questa password è troppo facile da indovinare.',
+    BREACHED: 'Questa password è troppo comune o compare in una fuga di dati.',
+    UNCHANGED: 'Questa è già la password attuale.',
+    TOO_LONG: 'La password è troppo lunga.',
   },
   reasons: {
     CLIENT_VERSION_UNSUPPORTED: 'Questa versione dell’app è troppo vecchia. Aggiornala.',
@@ -164,9 +244,10 @@ export const it: Texts = {
     SENDS_EXHAUSTED: 'Il codice non può più essere inviato in questo modo.',
     CHANNEL_UNAVAILABLE: 'Il codice non può essere inviato in questo modo.',
     RATE_LIMITED: 'Troppi tentativi. Attendi.',
-    VERIFICATION_LOCKED: 'Troppi codici errati. Reimposta la tua password per continuare.',
+    VERIFICATION_LOCKED: 'Troppi codici errati. Contatta l’assistenza.',
     DEVICE_UNKNOWN: 'Questo dispositivo non è nell’elenco.',
     EVENT_UNKNOWN: 'Questa voce non è nell’elenco.',
+    RESET_TOKEN_INVALID: 'Questo link è già stato usato o è troppo vecchio. Richiedine uno nuovo.',
     ACCOUNT_UNKNOWN: 'Questo account non esiste.',
     ACCOUNT_EXISTS: 'Esiste già un account con questo indirizzo e-mail.',
     PASSWORD_WEAK: 'Scegli una password più sicura.',

@@ -42,6 +42,14 @@ export const pl: Texts = {
         'Zmień hasło teraz i wszędzie indziej, gdzie go używasz. Potem usuń nieznane Ci urządzenia z listy zaufanych.',
       pushAdvice: 'Jeśli to nie Ty, zmień teraz hasło.',
     },
+    UNUSUAL_SIGN_IN: {
+      subject: (brand) => `Nietypowe logowanie na Twoje konto ${brand}`,
+      heading: 'Nietypowe logowanie na Twoje konto',
+      intro: (brand) => `Na Twoje konto ${brand} zalogowano się w nietypowy sposób. Jeśli to Ty, nie musisz nic robić.`,
+      advice:
+        'Zmień hasło teraz i wszędzie indziej, gdzie go używasz. Potem usuń z listy zaufanych wskazane tu urządzenie oraz wszystkie nieznane Ci urządzenia.',
+      pushAdvice: 'Jeśli to nie Ty, zmień teraz hasło.',
+    },
     TWO_STEP_OFF: {
       subject: (brand) => `Weryfikacja dwuetapowa na Twoim koncie ${brand} jest wyłączona`,
       heading: 'Weryfikacja dwuetapowa została wyłączona',
@@ -94,6 +102,37 @@ export const pl: Texts = {
       `Adres e-mail Twojego konta ${brand} to teraz ${newEmail}. Odtąd kody i powiadomienia będą trafiać tam. To ostatnia wiadomość na ten adres.`,
     advice: 'Natychmiast skontaktuj się z pomocą techniczną: być może ktoś inny przejął kontrolę nad Twoim kontem.',
   },
+  passwordReset: {
+    subject: (brand) => `Resetowanie hasła do Twojego konta ${brand}`,
+    heading: 'Resetowanie hasła',
+    intro: (brand) => `Ktoś poprosił o nowe hasło do Twojego konta ${brand}. Jeśli to Ty, otwórz link i ustaw je.`,
+    button: 'Ustaw nowe hasło',
+    validity: (count) => `Link jest ważny przez ${minutes(count)} i działa tylko raz. Nie podawaj go nikomu.`,
+    advice:
+      'Nie musisz nic robić: Twoje hasło pozostaje bez zmian. Jeśli często dostajesz takie wiadomości, upewnij się, że nikt inny nie może czytać Twojej poczty.',
+    footer: (brand) =>
+      `${brand} wysyła tę wiadomość, ponieważ ktoś poprosił o nowe hasło. Zawarty w niej link służy tylko do ustawienia hasła, a nie do logowania.`,
+  },
+  unusual: {
+    NEW_DEVICE: 'Nowe urządzenie',
+    NEW_COUNTRY: (country) => `Nowy kraj: ${country}`,
+    IMPOSSIBLE_TRAVEL: (distance, elapsed) => `${distance} w ${elapsed}`,
+    ANONYMOUS_NETWORK: (kinds) => `Anonimowa sieć: ${kinds.join(', ')}`,
+  },
+  elapsed: {
+    minutes,
+    hours: counted('pl', { one: 'godzinę', few: 'godziny', many: 'godzin', other: 'godziny' }),
+    days: counted('pl', { one: 'dzień', few: 'dni', many: 'dni', other: 'dnia' }),
+  },
+  previousPlace: 'poprzednie miejsce',
+  anonymousKinds: {
+    VPN: 'VPN',
+    HOSTING: 'centrum danych',
+    PUBLIC_PROXY: 'publiczne proxy',
+    RESIDENTIAL_PROXY: 'proxy rezydencjalne',
+    TOR_EXIT: 'Tor',
+    OTHER: 'nieznany rodzaj',
+  },
   notYou: 'Jeśli to nie Ty',
   whatNow: 'Co teraz zrobić',
   wasNotMe: 'To nie ja',
@@ -107,6 +146,7 @@ export const pl: Texts = {
     place: 'Miejsce',
     ipAddress: 'Adres IP',
     newEmail: 'Nowy adres',
+    unusual: 'Co jest nietypowe',
   },
   platforms: { IOS: 'iOS', ANDROID: 'Android', WEB: 'przeglądarka' },
   unknown: 'brak danych',
@@ -125,11 +165,16 @@ export const pl: Texts = {
         'Próba zostanie zamknięta, a jej kod straci ważność.',
         'Jeśli już się powiodła, tamto urządzenie zostanie wylogowane i usunięte z zaufanych, a Ty będziesz potrzebować nowego hasła.',
       ],
+      eventEffects: [
+        'Tamto urządzenie zostanie wylogowane i usunięte z zaufanych.',
+        'Będziesz potrzebować nowego hasła.',
+      ],
       otherwise: 'Jeśli to jednak Ty, po prostu zamknij tę stronę. Nic się jeszcze nie stało.',
     },
     done: {
       heading: 'Dziękujemy. Twoje konto jest chronione.',
       intro: 'Próba jest zamknięta. Jeśli zalogowało się przez nią jakieś urządzenie, zostało wylogowane i usunięte.',
+      eventIntro: 'Tamto urządzenie zostało wylogowane i usunięte z zaufanych.',
     },
     over: {
       heading: 'Nie trzeba już nic robić',
@@ -145,6 +190,38 @@ export const pl: Texts = {
       heading: 'To teraz nie działa',
       intro: 'Spróbuj ponownie za chwilę: otwórz link z wiadomości jeszcze raz.',
     },
+  },
+  resetPage: {
+    ask: {
+      heading: 'Ustaw nowe hasło',
+      intro: (brand) =>
+        `Hasło do Twojego konta ${brand}. Potem wszystkie urządzenia zostaną wylogowane i zalogujesz się nowym hasłem.`,
+      newPassword: 'Nowe hasło',
+      hint: 'Co najmniej 8 znaków: kilka niezwiązanych ze sobą słów łatwo zapamiętać, a trudno odgadnąć.',
+      endTrustedDevices: 'Usuń także wszystkie zaufane urządzenia: każde będzie wymagać kodu przy następnym logowaniu.',
+      button: 'Zapisz hasło',
+    },
+    done: {
+      heading: 'Twoje hasło zostało zmienione',
+      intro: 'Wszystkie urządzenia zostały wylogowane. Zaloguj się teraz nowym hasłem.',
+    },
+    invalid: {
+      heading: 'Ten link nie działa',
+      intro: 'Został już użyty, jest zbyt stary lub niepełny. Poproś o nowy tam, gdzie się logujesz.',
+    },
+    unavailable: {
+      heading: 'To teraz nie działa',
+      intro: 'Spróbuj ponownie za chwilę: otwórz link z wiadomości jeszcze raz.',
+    },
+  },
+  weaknesses: {
+    TOO_SHORT: 'Hasło musi mieć co najmniej 8 znaków.',
+    IS_EMAIL: 'Hasłem nie może być Twój adres e-mail ani jego część.',
+    ONE_CHARACTER: 'Hasło nie może być jednym powtarzanym znakiem.',
+    GUESSABLE: 'To hasło jest zbyt łatwe do odgadnięcia.',
+    BREACHED: 'To hasło jest zbyt popularne lub pojawiło się w wycieku danych.',
+    UNCHANGED: 'To jest obecne hasło.',
+    TOO_LONG: 'Hasło jest za długie.',
   },
   reasons: {
     CLIENT_VERSION_UNSUPPORTED: 'Ta wersja aplikacji jest zbyt stara. Zaktualizuj aplikację.',
@@ -163,9 +240,10 @@ export const pl: Texts = {
     SENDS_EXHAUSTED: 'Tą drogą nie można już wysłać kodu ponownie.',
     CHANNEL_UNAVAILABLE: 'Tą drogą nie można wysłać kodu.',
     RATE_LIMITED: 'Zbyt wiele prób. Poczekaj.',
-    VERIFICATION_LOCKED: 'Zbyt wiele błędnych kodów. Aby kontynuować, zresetuj hasło.',
+    VERIFICATION_LOCKED: 'Zbyt wiele błędnych kodów. Skontaktuj się z pomocą techniczną.',
     DEVICE_UNKNOWN: 'Tego urządzenia nie ma na liście.',
     EVENT_UNKNOWN: 'Tego wpisu nie ma na liście.',
+    RESET_TOKEN_INVALID: 'Ten link został już użyty lub jest zbyt stary. Poproś o nowy.',
     ACCOUNT_UNKNOWN: 'Takie konto nie istnieje.',
     ACCOUNT_EXISTS: 'Konto z tym adresem e-mail już istnieje.',
     PASSWORD_WEAK: 'Wybierz silniejsze hasło.',

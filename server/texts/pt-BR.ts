@@ -41,6 +41,14 @@ export const ptBR: Texts = {
         'Troque sua senha agora e em todos os outros lugares onde você a usa. Depois, remova dos seus dispositivos confiáveis os que você não reconhece.',
       pushAdvice: 'Se não foi você, troque sua senha agora.',
     },
+    UNUSUAL_SIGN_IN: {
+      subject: (brand) => `Login incomum na sua conta ${brand}`,
+      heading: 'Login incomum na sua conta',
+      intro: (brand) => `Houve um login fora do comum na sua conta ${brand}. Se foi você, não é preciso fazer nada.`,
+      advice:
+        'Troque sua senha agora e em todos os outros lugares onde você a usa. Depois, remova dos seus dispositivos confiáveis o que está indicado aqui e os que você não reconhece.',
+      pushAdvice: 'Se não foi você, troque sua senha agora.',
+    },
     TWO_STEP_OFF: {
       subject: (brand) => `Verificação em duas etapas desativada na sua conta ${brand}`,
       heading: 'A verificação em duas etapas foi desativada',
@@ -94,6 +102,38 @@ export const ptBR: Texts = {
       `O endereço de e-mail da sua conta ${brand} agora é ${newEmail}. Os códigos e avisos passarão a ser enviados para lá. Esta é a última mensagem para este endereço.`,
     advice: 'Fale com o suporte imediatamente: outra pessoa pode estar no controle da sua conta.',
   },
+  passwordReset: {
+    subject: (brand) => `Redefinição da senha da sua conta ${brand}`,
+    heading: 'Redefinição da sua senha',
+    intro: (brand) =>
+      `Alguém solicitou uma nova senha para a sua conta ${brand}. Se foi você, abra o link e escolha uma.`,
+    button: 'Escolher uma nova senha',
+    validity: (count) => `O link vale por ${minutes(count)} e somente uma vez. Não o compartilhe com ninguém.`,
+    advice:
+      'Não é preciso fazer nada: sua senha continua a mesma. Se você receber mensagens assim com frequência, verifique se mais ninguém consegue ler seus e-mails.',
+    footer: (brand) =>
+      `${brand} envia esta mensagem porque alguém solicitou uma nova senha. O link serve apenas para escolher a nova senha, não para fazer login.`,
+  },
+  unusual: {
+    NEW_DEVICE: 'Novo dispositivo',
+    NEW_COUNTRY: (country) => `Novo país: ${country}`,
+    IMPOSSIBLE_TRAVEL: (distance, elapsed) => `${distance} em ${elapsed}`,
+    ANONYMOUS_NETWORK: (kinds) => `Rede anônima: ${kinds.join(', ')}`,
+  },
+  elapsed: {
+    minutes,
+    hours: counted('pt-BR', { one: 'hora', other: 'horas' }),
+    days: counted('pt-BR', { one: 'dia', other: 'dias' }),
+  },
+  previousPlace: 'local anterior',
+  anonymousKinds: {
+    VPN: 'VPN',
+    HOSTING: 'datacenter',
+    PUBLIC_PROXY: 'proxy público',
+    RESIDENTIAL_PROXY: 'proxy residencial',
+    TOR_EXIT: 'Tor',
+    OTHER: 'tipo desconhecido',
+  },
   notYou: 'Se não foi você',
   whatNow: 'O que fazer agora',
   wasNotMe: 'Não fui eu',
@@ -107,6 +147,7 @@ export const ptBR: Texts = {
     place: 'Local',
     ipAddress: 'Endereço IP',
     newEmail: 'Novo endereço',
+    unusual: 'Incomum',
   },
   platforms: { IOS: 'iOS', ANDROID: 'Android', WEB: 'navegador' },
   unknown: 'desconhecido',
@@ -124,11 +165,16 @@ export const ptBR: Texts = {
         'A tentativa é encerrada e o código dela deixa de valer.',
         'Se ela já deu certo, o dispositivo é desconectado e removido dos seus dispositivos confiáveis, e você vai precisar de uma nova senha.',
       ],
+      eventEffects: [
+        'O dispositivo é desconectado e removido dos seus dispositivos confiáveis.',
+        'Você vai precisar de uma nova senha.',
+      ],
       otherwise: 'Se foi você, basta fechar esta página. Nada aconteceu ainda.',
     },
     done: {
       heading: 'Agradecemos o aviso. Sua conta está protegida.',
       intro: 'A tentativa foi encerrada. Se algum dispositivo entrou por meio dela, ele foi desconectado e removido.',
+      eventIntro: 'O dispositivo foi desconectado e removido dos seus dispositivos confiáveis.',
     },
     over: {
       heading: 'Não há mais nada a fazer aqui',
@@ -144,6 +190,39 @@ export const ptBR: Texts = {
       heading: 'Isto não está funcionando agora',
       intro: 'Tente novamente em instantes: abra de novo o link da mensagem.',
     },
+  },
+  resetPage: {
+    ask: {
+      heading: 'Escolha uma nova senha',
+      intro: (brand) =>
+        `Para a sua conta ${brand}. Depois disso, todos os dispositivos serão desconectados e você fará login com a nova senha.`,
+      newPassword: 'Nova senha',
+      hint: 'Pelo menos 8 caracteres: várias palavras sem relação entre si são fáceis de lembrar e difíceis de adivinhar.',
+      endTrustedDevices:
+        'Remover também todos os dispositivos confiáveis: cada um vai precisar de um código no próximo login.',
+      button: 'Salvar senha',
+    },
+    done: {
+      heading: 'Sua senha foi alterada',
+      intro: 'Todos os dispositivos foram desconectados. Agora faça login com a nova senha.',
+    },
+    invalid: {
+      heading: 'Este link não funciona',
+      intro: 'Ele já foi usado, é antigo demais ou está incompleto. Solicite um novo onde você faz login.',
+    },
+    unavailable: {
+      heading: 'Isto não está funcionando agora',
+      intro: 'Tente novamente em instantes: abra de novo o link da mensagem.',
+    },
+  },
+  weaknesses: {
+    TOO_SHORT: 'A senha precisa ter pelo menos 8 caracteres.',
+    IS_EMAIL: 'A senha não pode ser o seu endereço de e-mail nem parte dele.',
+    ONE_CHARACTER: 'A senha não pode ser um único caractere repetido.',
+    GUESSABLE: 'Esta senha é fácil demais de adivinhar.',
+    BREACHED: 'Esta senha é comum demais ou apareceu em um vazamento de dados.',
+    UNCHANGED: 'Esta é a senha que você já tem.',
+    TOO_LONG: 'A senha é longa demais.',
   },
   reasons: {
     CLIENT_VERSION_UNSUPPORTED: 'Esta versão do aplicativo é antiga demais. Atualize o aplicativo.',
@@ -162,9 +241,10 @@ export const ptBR: Texts = {
     SENDS_EXHAUSTED: 'O código não pode mais ser enviado por este meio.',
     CHANNEL_UNAVAILABLE: 'O código não pode ser enviado por este meio.',
     RATE_LIMITED: 'Tentativas demais. Aguarde.',
-    VERIFICATION_LOCKED: 'Códigos incorretos demais. Redefina sua senha para continuar.',
+    VERIFICATION_LOCKED: 'Códigos incorretos demais. Fale com o suporte.',
     DEVICE_UNKNOWN: 'Este dispositivo não está na lista.',
     EVENT_UNKNOWN: 'Este registro não está na lista.',
+    RESET_TOKEN_INVALID: 'Este link já foi usado ou é antigo demais. Solicite um novo.',
     ACCOUNT_UNKNOWN: 'Esta conta não existe.',
     ACCOUNT_EXISTS: 'Já existe uma conta com este endereço de e-mail.',
     PASSWORD_WEAK: 'Escolha uma senha mais forte.',

@@ -6,6 +6,8 @@ import type { AlertKind } from '../domain/alert.ts';
 import type { Purpose } from '../domain/challenge.ts';
 import type { Platform } from '../domain/device.ts';
 import type { Reason } from '../domain/errors.ts';
+import type { PasswordWeakness } from '../domain/password.ts';
+import type { AnonymousKind } from '../domain/place.ts';
 import { de } from './de.ts';
 import { en } from './en.ts';
 import { es } from './es.ts';
@@ -73,6 +75,45 @@ export interface Texts {
     intro(brand: string, newEmail: string): string;
     readonly advice: string;
   };
+  /** The mail with a link that sets a new password. */
+  readonly passwordReset: {
+    subject(brand: string): string;
+    readonly heading: string;
+    /** Who asked for it, and what to do. */
+    intro(brand: string): string;
+    readonly button: string;
+    /** How long the link works, and that it works once. */
+    validity(minutes: number): string;
+    /** What to do if it was somebody else; follows `notYou`. */
+    readonly advice: string;
+    /** In place of the other `footer`: says what its link is good for. */
+    footer(brand: string): string;
+  };
+  /**
+   * Why a sign-in is odd, a phrase each, without full stop. No preposition stands before a place: none is right before every
+   * country's name.
+   */
+  readonly unusual: {
+    readonly NEW_DEVICE: string;
+    /** The name of the country, in this language. */
+    NEW_COUNTRY(country: string): string;
+    /** `2,400 km in 40 minutes`: the distance as this language writes it, and a time of `elapsed`. */
+    IMPOSSIBLE_TRAVEL(distance: string, elapsed: string): string;
+    /** Kinds as `anonymousKinds` names them, at least one. */
+    ANONYMOUS_NETWORK(kinds: readonly string[]): string;
+  };
+  /**
+   * In the grammatical case that IMPOSSIBLE_TRAVEL takes, which Intl's units do not know: `in 3 Tagen`, not `in 3 Tage`;
+   * `за 21 минуту`, not `за 21 минута`.
+   */
+  readonly elapsed: {
+    minutes(count: number): string;
+    hours(count: number): string;
+    days(count: number): string;
+  };
+  /** A label within a phrase: where the account was used before. */
+  readonly previousPlace: string;
+  readonly anonymousKinds: Readonly<Record<AnonymousKind, string>>;
   readonly notYou: string;
   readonly whatNow: string;
   /** On the button that says it, in mails and on the page behind it; no grammatical gender. */
@@ -89,6 +130,8 @@ export interface Texts {
     readonly place: string;
     readonly ipAddress: string;
     readonly newEmail: string;
+    /** Before what was odd. */
+    readonly unusual: string;
   };
   readonly platforms: Readonly<Record<Platform, string>>;
   readonly unknown: string;
@@ -110,18 +153,44 @@ export interface Texts {
     readonly ask: {
       readonly heading: string;
       intro(brand: string): string;
-      /** What the button does, a sentence each. */
+      /** What the button does to an attempt that a code was asked for, a sentence each. */
       readonly effects: readonly string[];
+      /** What it does to a sign-in that no code was asked for. */
+      readonly eventEffects: readonly string[];
       /** What to do where it was the reader after all. */
       readonly otherwise: string;
     };
     /** `whatNow` and advice follow. */
-    readonly done: PageTexts;
+    readonly done: PageTexts & {
+      /** In place of `intro`, of a sign-in that no code was asked for. */
+      readonly eventIntro: string;
+    };
     readonly over: PageTexts;
     readonly invalid: PageTexts;
     readonly unavailable: PageTexts;
   };
 
+  /** The page behind the link of `passwordReset`. */
+  readonly resetPage: {
+    /** Asks for the new password. */
+    readonly ask: {
+      readonly heading: string;
+      intro(brand: string): string;
+      readonly newPassword: string;
+      /** What a good one is, in one sentence. */
+      readonly hint: string;
+      /** Beside a box: whether every trusted device is to lose its trust too. */
+      readonly endTrustedDevices: string;
+      readonly button: string;
+    };
+    readonly done: PageTexts;
+    /** The link was used, is too old, or is none. */
+    readonly invalid: PageTexts;
+    readonly unavailable: PageTexts;
+  };
+
+  /** Why a new password was not taken, in one sentence each. */
+  readonly weaknesses: Readonly<Record<PasswordWeakness, string>>;
   /** Why a call was refused, for people. */
   readonly reasons: Readonly<Record<Reason, string>>;
   readonly advice: Readonly<Record<Advice, string>>;

@@ -42,6 +42,15 @@ export const tr: Texts = {
         'Parolanızı hemen değiştirin; başka yerlerde de kullanıyorsanız oralarda da değiştirin. Ardından tanımadığınız cihazları güvenilir cihazlarınızdan kaldırın.',
       pushAdvice: 'Bunu siz yapmadıysanız parolanızı hemen değiştirin.',
     },
+    UNUSUAL_SIGN_IN: {
+      subject: (brand) => `${brand} hesabınızda olağan dışı bir oturum açıldı`,
+      heading: 'Hesabınızda olağan dışı bir oturum açıldı',
+      intro: (brand) =>
+        `${brand} hesabınızda olağan dışı bir şekilde oturum açıldı. Bunu siz yaptıysanız bir şey yapmanız gerekmez.`,
+      advice:
+        'Parolanızı hemen değiştirin; başka yerlerde de kullanıyorsanız oralarda da değiştirin. Ardından burada belirtilen cihazı ve tanımadığınız cihazları güvenilir cihazlarınızdan kaldırın.',
+      pushAdvice: 'Bunu siz yapmadıysanız parolanızı hemen değiştirin.',
+    },
     TWO_STEP_OFF: {
       subject: (brand) => `${brand} hesabınızda iki adımlı doğrulama kapatıldı`,
       heading: 'İki adımlı doğrulama kapatıldı',
@@ -95,6 +104,39 @@ export const tr: Texts = {
       `${brand} hesabınızın e-posta adresi artık ${newEmail}. Kodlar ve bildirimler bundan sonra oraya gönderilecek. Bu, bu adrese gönderilen son mesajdır.`,
     advice: 'Hemen destek ekibiyle iletişime geçin: Hesabınız başka birinin kontrolünde olabilir.',
   },
+  passwordReset: {
+    subject: (brand) => `${brand} hesabınızın parolasını sıfırlama`,
+    heading: 'Parolanızı sıfırlama',
+    intro: (brand) =>
+      `Biri ${brand} hesabınız için yeni bir parola istedi. Bunu siz yaptıysanız bağlantıyı açın ve yeni bir parola belirleyin.`,
+    button: 'Yeni parola belirle',
+    validity: (count) =>
+      `Bağlantı ${minutes(count)} boyunca ve yalnızca bir kez geçerlidir. Bağlantıyı kimseyle paylaşmayın.`,
+    advice:
+      'Bir şey yapmanız gerekmez: Parolanız değişmedi. Bu tür mesajlar sık sık geliyorsa e-postalarınızı başka kimsenin okuyamadığından emin olun.',
+    footer: (brand) =>
+      `${brand} bu mesajı, yeni bir parola istendiği için gönderir. Mesajdaki bağlantı yalnızca yeni bir parola belirlemeye yarar; bağlantıyla oturum açılmaz.`,
+  },
+  unusual: {
+    NEW_DEVICE: 'Yeni cihaz',
+    NEW_COUNTRY: (country) => `Yeni ülke: ${country}`,
+    IMPOSSIBLE_TRAVEL: (distance, elapsed) => `${elapsed} içinde ${distance}`,
+    ANONYMOUS_NETWORK: (kinds) => `Anonim ağ: ${kinds.join(', ')}`,
+  },
+  elapsed: {
+    minutes,
+    hours: counted('tr', { other: 'saat' }),
+    days: counted('tr', { other: 'gün' }),
+  },
+  previousPlace: 'önceki konum',
+  anonymousKinds: {
+    VPN: 'VPN',
+    HOSTING: 'veri merkezi',
+    PUBLIC_PROXY: 'herkese açık proxy',
+    RESIDENTIAL_PROXY: 'konut tipi proxy',
+    TOR_EXIT: 'Tor',
+    OTHER: 'türü bilinmiyor',
+  },
   notYou: 'Bunu siz yapmadıysanız',
   whatNow: 'Şimdi ne yapmalısınız',
   wasNotMe: 'Ben değildim',
@@ -108,6 +150,7 @@ export const tr: Texts = {
     place: 'Konum',
     ipAddress: 'IP adresi',
     newEmail: 'Yeni adres',
+    unusual: 'Olağan dışı olan',
   },
   platforms: { IOS: 'iOS', ANDROID: 'Android', WEB: 'web tarayıcısı' },
   unknown: 'bilinmiyor',
@@ -127,11 +170,16 @@ export const tr: Texts = {
         'Deneme kapatılır ve kodu artık kullanılamaz.',
         'Deneme başarılı olduysa o cihazın oturumu kapatılır, cihaz güvenilir cihazlarınızdan kaldırılır ve yeni bir parola belirlemeniz gerekir.',
       ],
+      eventEffects: [
+        'O cihazın oturumu kapatılır ve cihaz güvenilir cihazlarınızdan kaldırılır.',
+        'Yeni bir parola belirlemeniz gerekir.',
+      ],
       otherwise: 'Bunu siz yaptıysanız bu sayfayı kapatmanız yeterli. Henüz hiçbir işlem yapılmadı.',
     },
     done: {
       heading: 'Teşekkürler. Hesabınız koruma altında.',
       intro: 'Deneme kapatıldı. Bu yolla bir cihaz oturum açtıysa oturumu kapatıldı ve cihaz kaldırıldı.',
+      eventIntro: 'O cihazın oturumu kapatıldı ve cihaz güvenilir cihazlarınızdan kaldırıldı.',
     },
     over: {
       heading: 'Burada yapılacak başka bir şey yok',
@@ -147,6 +195,38 @@ export const tr: Texts = {
       heading: 'Bu şu anda çalışmıyor',
       intro: 'Lütfen biraz sonra yeniden deneyin: Mesajdaki bağlantıyı tekrar açın.',
     },
+  },
+  resetPage: {
+    ask: {
+      heading: 'Yeni bir parola belirleyin',
+      intro: (brand) =>
+        `${brand} hesabınız için. Ardından tüm cihazlarda oturum kapatılır ve yeni parolanızla oturum açarsınız.`,
+      newPassword: 'Yeni parola',
+      hint: 'En az 8 karakter: Birbiriyle ilgisiz birkaç kelimeyi hatırlamak kolay, tahmin etmek zordur.',
+      endTrustedDevices: 'Tüm güvenilir cihazları da kaldır: Her biri için bir sonraki oturum açmada kod gerekir.',
+      button: 'Parolayı kaydet',
+    },
+    done: {
+      heading: 'Parolanız değiştirildi',
+      intro: 'Tüm cihazlarda oturum kapatıldı. Şimdi yeni parolanızla oturum açın.',
+    },
+    invalid: {
+      heading: 'Bu bağlantı çalışmıyor',
+      intro: 'Bağlantı daha önce kullanıldı, çok eski veya eksik. Lütfen oturum açtığınız yerden yenisini isteyin.',
+    },
+    unavailable: {
+      heading: 'Bu şu anda çalışmıyor',
+      intro: 'Lütfen biraz sonra yeniden deneyin: Mesajdaki bağlantıyı tekrar açın.',
+    },
+  },
+  weaknesses: {
+    TOO_SHORT: 'Parola en az 8 karakter olmalıdır.',
+    IS_EMAIL: 'Parola, e-posta adresiniz veya onun bir parçası olmamalıdır.',
+    ONE_CHARACTER: 'Parola, tek bir karakterin tekrarı olmamalıdır.',
+    GUESSABLE: 'Bu parolayı tahmin etmek çok kolay.',
+    BREACHED: 'Bu parola çok yaygın veya bir veri sızıntısında yer almış.',
+    UNCHANGED: 'Bu, şu anki parolanız.',
+    TOO_LONG: 'Parola çok uzun.',
   },
   reasons: {
     CLIENT_VERSION_UNSUPPORTED: 'Uygulamanın bu sürümü çok eski. Lütfen güncelleyin.',
@@ -165,9 +245,10 @@ export const tr: Texts = {
     SENDS_EXHAUSTED: 'Kod bu yolla yeniden gönderilemez.',
     CHANNEL_UNAVAILABLE: 'Kod bu yolla gönderilemez.',
     RATE_LIMITED: 'Çok fazla deneme yapıldı. Lütfen bekleyin.',
-    VERIFICATION_LOCKED: 'Çok fazla yanlış kod girildi. Devam etmek için parolanızı sıfırlayın.',
+    VERIFICATION_LOCKED: 'Çok fazla yanlış kod girildi. Lütfen destek ekibiyle iletişime geçin.',
     DEVICE_UNKNOWN: 'Bu cihaz listede yok.',
     EVENT_UNKNOWN: 'Bu kayıt listede yok.',
+    RESET_TOKEN_INVALID: 'Bu bağlantı daha önce kullanıldı veya çok eski. Lütfen yenisini isteyin.',
     ACCOUNT_UNKNOWN: 'Böyle bir hesap yok.',
     ACCOUNT_EXISTS: 'Bu e-posta adresiyle zaten bir hesap var.',
     PASSWORD_WEAK: 'Lütfen daha güçlü bir parola seçin.',

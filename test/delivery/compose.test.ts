@@ -11,10 +11,18 @@ import {
   type Message,
 } from '../../server/delivery/compose.ts';
 import { displayWidth } from '../../server/delivery/plain-text.ts';
-import { nasty, sampleAlerts, sampleCode, sampleMessages, usual } from '../../server/development/sample-messages.ts';
+import {
+  nasty,
+  sampleAlerts,
+  sampleCode,
+  sampleMessages,
+  samplePasswordReset,
+  usual,
+} from '../../server/development/sample-messages.ts';
 import { countryName } from '../../server/domain/place.ts';
 import { contrast, darkPalette, lightPalette } from '../../server/texts/look.ts';
 import { supportedLocales, textsFor } from '../../server/texts/texts.ts';
+import { unusualInWords } from '../../server/texts/unusual.ts';
 
 const brand: Brand = { name: 'Countersign', color: '#2f5bd8', logoCid: undefined, support: 'help@countersign.example' };
 const device = { displayName: 'Anna’s iPhone', model: 'iPhone 15', platform: 'IOS', appVersion: '2.3.1' } as const;
@@ -22,7 +30,10 @@ const code: CodeMessage = { ...sampleCode('SIGN_IN', usual), device };
 const denyUrl = code.denyUrl ?? '';
 const changed: Message = { kind: 'emailChanged', newEmailMasked: 'j•••@example.com', time: code.time };
 const alerts = sampleAlerts({ ...usual, device });
-const everything: readonly Message[] = [code, { ...code, purpose: 'SWITCH_OFF' }, ...alerts, changed];
+const unusual = alerts.find(({ alert }) => alert === 'UNUSUAL_SIGN_IN');
+if (unusual === undefined) throw new Error('the samples have an unusual sign-in');
+const reset = samplePasswordReset;
+const everything: readonly Message[] = [code, { ...code, purpose: 'SWITCH_OFF' }, ...alerts, changed, reset];
 
 const write = (message: Message, locale = 'en', changes: Partial<Brand> = {}): Promise<ComposedMessage> =>
   compose(message, { locale, brand: { ...brand, ...changes } });
@@ -103,10 +114,37 @@ describe.each(supportedLocales)('a mail in %s', (locale) => {
         }
         expect(part.includes(squeeze(texts.remark('Anna’s iPhone', 'iPhone 15, iOS')))).toBe(message.device !== null);
         expect(part.includes(squeeze(texts.labels.removedDevice))).toBe(message.alert === 'DEVICE_REMOVED');
-        expect(part.includes(squeeze(texts.labels.place + texts.colon))).toBe(
-          part === squeeze(text) && message.place !== undefined,
-        );
       }
+      const placed = message.place !== undefined;
+      expect(text.includes(`\n${texts.labels.place}${texts.colon}`)).toBe(placed);
+      expect(html.includes(`>${texts.labels.place}<`)).toBe(placed);
+    }
+  });
+
+  it('says of a sign-in what was odd about it, a line each, and nothing of it where nothing was', async () => {
+    const { labels, colon } = texts;
+    const { text, html } = await write(unusual, locale);
+    expect(unusual.findings).toHaveLength(3);
+    expect(text).toMatch(new RegExp(`^${labels.unusual}${colon.trimEnd()}\n(- .*\n( {2}.*\n)*){3}\n`, 'm'));
+    for (const finding of unusual.findings) {
+      const words = unusualInWords(finding, texts);
+      for (const part of [squeeze(text), squeeze(read(html))]) expect(part).toContain(squeeze(words));
+      expect(html).toContain(`<bdi>${words}</bdi></div>`);
+    }
+    const plain = await write({ ...unusual, findings: [] }, locale);
+    expect(plain.text).not.toContain(`\n${labels.unusual}${colon.trimEnd()}\n`);
+    expect(plain.html).not.toContain(`>${labels.unusual}<`);
+  });
+
+  it('says of a password reset what it is, how long its link works, and what to do about it', async () => {
+    const { heading, intro, button, validity, advice, footer } = texts.passwordReset;
+    const { text, html } = await write(reset, locale);
+    for (const part of [squeeze(text), squeeze(read(html))]) {
+      const ours = [heading, intro('Countersign'), button, validity(30), advice, footer('Countersign'), texts.notYou];
+      for (const expected of [...ours, '07:51', 'help@countersign.example']) expect(part).toContain(squeeze(expected));
+      // Which would say that there is no such link.
+      expect(part).not.toContain(squeeze(texts.footer('Countersign')));
+      expect(part).not.toContain('DB-IP');
     }
   });
 
@@ -191,17 +229,45 @@ describe('the code', () => {
   });
 });
 
+describe('the link of a password reset', () => {
+  it('stands alone on a line of the text, and under a button', async () => {
+    const { text, html } = await write(reset);
+    expect(text).toContain(`Choose a new password:\n${reset.resetUrl}\n\nThe link is valid for 30 minutes`);
+    const [opens = ''] = html.match(/<a [^>]*class="button"[^>]*>/g) ?? [];
+    expect(opens).toContain(`href="${reset.resetUrl}"`);
+  });
+
+  it('is nowhere else: not in the subject, nor in the line beside it', async () => {
+    for (const locale of supportedLocales) {
+      const { subject, text, html } = await write(reset, locale);
+      expect(text.split(reset.resetUrl)).toHaveLength(2);
+      expect(html.split(reset.resetUrl)).toHaveLength(2);
+      expect(subject).not.toMatch(/:\/\/|token/);
+      const preview = /display:none[^>]*>([^<]*)/.exec(html)?.[1] ?? '';
+      expect(preview).toContain('Countersign');
+      expect(preview).not.toMatch(/:\/\/|token/);
+    }
+  });
+
+  it('stays one address, whatever is in it', async () => {
+    const { text, html } = await write({ ...reset, resetUrl: 'https://a.example/reset?token=x&y="><b>' });
+    expect(text).toContain('\nhttps://a.example/reset?token=x&y="><b>\n');
+    expect(html).toContain('href="https://a.example/reset?token=x&amp;y=&quot;&gt;&lt;b&gt;"');
+  });
+});
+
 describe('“It wasn’t me”', () => {
   it('has its address on a line of its own, and a button', async () => {
     const { text, html } = await write(code);
     expect(text).toContain(`It wasn’t me:\n${denyUrl}\nThis opens a page that asks you`);
-    expect(html).toContain(`href="${denyUrl}"`);
+    const [opens = ''] = html.match(/<a [^>]*class="button"[^>]*>/g) ?? [];
+    expect(opens).toContain(`href="${denyUrl}"`);
   });
 
   it('is not offered where there is no page', async () => {
     const { text, html } = await write({ ...code, denyUrl: undefined });
     expect(text).not.toContain('It wasn’t me');
-    expect(html).not.toContain('class="deny"');
+    expect(html).not.toContain('class="button"');
   });
 });
 
@@ -318,6 +384,23 @@ describe('a push', () => {
       title: 'New sign-in to your account',
       body: 'Anna’s iPhone in Berlin, DE\nIf this wasn’t you, change your password now.',
     });
+  });
+
+  it('says of an unusual sign-in the first thing that was odd, where there is room', () => {
+    expect(push(unusual, false)).toEqual({
+      title: 'Unusual sign-in to your account',
+      body: 'Anna’s iPhone in Berlin, DE · New country: Germany\nIf this wasn’t you, change your password now.',
+    });
+    const without = 'Anna’s iPhone in Berlin, DE\nIf this wasn’t you, change your password now.';
+    expect(push({ ...unusual, findings: [] }, false).body).toBe(without);
+    const long = { ...device, displayName: 'x'.repeat(60) };
+    const place = { ...usual.place, city: 'y'.repeat(50) };
+    const { body } = push({ ...unusual, device: long, place }, false);
+    expect(body).toBe(`${'x'.repeat(60)} in ${'y'.repeat(50)}, DE\nIf this wasn’t you, change your password now.`);
+  });
+
+  it('says of what else happened nothing that was odd', () => {
+    expect(push({ ...unusual, alert: 'NEW_SIGN_IN' }, false).body).not.toContain('New country');
   });
 
   it.each(supportedLocales)('fits where it is shown, whatever the names, in %s', (locale) => {

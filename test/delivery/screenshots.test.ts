@@ -3,8 +3,7 @@
 import { type Browser, chromium, type Page } from 'playwright-core';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { compose } from '../../server/delivery/compose.ts';
-import { nasty, sampleMessages, sampleViews } from '../../server/development/sample-messages.ts';
-import { renderDenyPage } from '../../server/rpc/deny-page.ts';
+import { nasty, sampleMessages, samplePages } from '../../server/development/sample-messages.ts';
 import { supportedLocales } from '../../server/texts/texts.ts';
 import { ensureInstalled } from '../support/debian-packages.ts';
 
@@ -28,10 +27,9 @@ async function everything(): Promise<readonly Shown[]> {
         const { html } = await compose(message, { locale, brand: sample.brand });
         shown.push({ name: `${locale}, ${sample.name}, ${name}`, html });
       }
-      for (const [index, view] of sampleViews(sample).entries()) {
+      for (const [index, [name, html]] of Object.entries(samplePages(sample, locale)).entries()) {
         if ((row + index) % nasty.length !== column) continue;
-        const html = renderDenyPage(view, { locale, brand: sample.brand });
-        shown.push({ name: `${locale}, ${sample.name}, page: ${view.kind}`, html });
+        shown.push({ name: `${locale}, ${sample.name}, ${name}`, html });
       }
     }
   }

@@ -1,19 +1,20 @@
 // The page behind "It wasn't me", as HTML: what it asks, what it says, and what it can't be made to do.
 
 import { describe, expect, it } from 'vitest';
-import { nasty, sampleViews, usual } from '../../server/development/sample-messages.ts';
+import { nasty, sampleDenyViews, usual } from '../../server/development/sample-messages.ts';
 import { type DenyPageView, renderDenyPage } from '../../server/rpc/deny-page.ts';
 import { supportedLocales, textsFor } from '../../server/texts/texts.ts';
 
 const render = (view: DenyPageView, locale = 'en'): string => renderDenyPage(view, { locale, brand: usual.brand });
-const [ask, done] = sampleViews(usual);
+const [ask, askEvent, done, doneEvent] = sampleDenyViews(usual);
 if (ask?.kind !== 'ask' || done?.kind !== 'done') throw new Error('the samples begin with ask and done');
+if (askEvent?.kind !== 'ask' || doneEvent?.kind !== 'done') throw new Error('the samples have both of an event');
 
 const count = (html: string, pattern: RegExp): number => html.match(pattern)?.length ?? 0;
 
 describe.each(supportedLocales)('the page in %s', (locale) => {
   it('has a form only where it asks, and then one', () => {
-    for (const view of sampleViews(usual)) {
+    for (const view of sampleDenyViews(usual)) {
       const html = render(view, locale);
       const asks = view.kind === 'ask' ? 1 : 0;
       expect(count(html, /<form\b/g)).toBe(asks);
@@ -24,7 +25,7 @@ describe.each(supportedLocales)('the page in %s', (locale) => {
 
   it('has one heading, a title and its language, and loads and runs nothing', () => {
     for (const sample of [usual, ...nasty]) {
-      for (const view of sampleViews(sample)) {
+      for (const view of sampleDenyViews(sample)) {
         const html = renderDenyPage(view, { locale, brand: sample.brand });
         expect(html).toMatch(new RegExp(`^<!doctype html>\\n<html lang="${locale}"`));
         expect(count(html, /<h1\b/g)).toBe(1);
@@ -41,6 +42,16 @@ describe.each(supportedLocales)('the page in %s', (locale) => {
       expect(render(ask, locale)).toContain(text);
     }
     for (const text of [texts.whatNow, ...Object.values(texts.advice)]) expect(render(done, locale)).toContain(text);
+  });
+
+  it('speaks of no attempt and no code where there was none', () => {
+    const { ask: asks, done: says } = textsFor(locale).denyPage;
+    for (const text of asks.eventEffects) expect(render(askEvent, locale)).toContain(text);
+    for (const text of asks.effects) expect(render(askEvent, locale)).not.toContain(text);
+    for (const text of asks.eventEffects) expect(render(ask, locale)).not.toContain(`<li>${text}`);
+    expect(render(doneEvent, locale)).toContain(says.eventIntro);
+    expect(render(doneEvent, locale)).not.toContain(says.intro);
+    expect(render(done, locale)).toContain(says.intro);
   });
 });
 
@@ -71,5 +82,5 @@ describe('the form', () => {
 });
 
 it('gives no advice where there is none', () => {
-  expect(render({ kind: 'done', advice: [] })).not.toContain('<ul>');
+  expect(render({ kind: 'done', about: 'challenge', advice: [] })).not.toContain('<ul>');
 });

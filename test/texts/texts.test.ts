@@ -12,8 +12,10 @@ function allTexts(texts: Texts): ReadonlyMap<string, string> {
     else if (typeof value === 'function') collect(path, call(path, value as (...args: unknown[]) => unknown));
     else for (const [key, inner] of Object.entries(value as object)) collect(`${path}.${key}`, inner);
   };
-  const call = (path: string, text: (...args: unknown[]) => unknown) =>
-    /validity|devices/.test(path) ? text(10) : text('BRAND', 'DETAIL');
+  const call = (path: string, text: (...args: unknown[]) => unknown) => {
+    if (/validity|devices|elapsed/.test(path)) return text(10);
+    return path.endsWith('.ANONYMOUS_NETWORK') ? text(['BRAND', 'DETAIL']) : text('BRAND', 'DETAIL');
+  };
   collect('', texts);
   return found;
 }
@@ -22,7 +24,7 @@ const english = allTexts(textsFor('en'));
 
 /** What is the same word in several languages, or no word at all. */
 const mayBeEnglish =
-  /^\.(colon|remark|codePreview|platforms\.(IOS|ANDROID)|push\.deviceIn|labels\.(device|place|appVersion))$/;
+  /^\.(colon|remark|codePreview|platforms\.(IOS|ANDROID)|push\.deviceIn|labels\.(device|place|appVersion)|anonymousKinds\.(VPN|TOR_EXIT)|unusual\.IMPOSSIBLE_TRAVEL|elapsed\.minutes)$/;
 
 describe.each(supportedLocales)('the texts in %s', (locale) => {
   const texts = allTexts(textsFor(locale));
@@ -36,13 +38,18 @@ describe.each(supportedLocales)('the texts in %s', (locale) => {
   });
 
   it('say what they are given', () => {
-    const { code, alerts } = textsFor(locale);
-    for (const { subject, intro } of [...Object.values(code), ...Object.values(alerts)]) {
+    const { code, alerts, passwordReset } = textsFor(locale);
+    for (const { subject, intro } of [...Object.values(code), ...Object.values(alerts), passwordReset]) {
       for (const text of [subject('BRAND'), intro('BRAND')]) expect(text.split('BRAND')).toHaveLength(2);
     }
     for (const path of ['.neverAsked', '.footer', '.emailChanged.subject', '.denyPage.ask.intro']) {
       expect(texts.get(path)).toContain('BRAND');
     }
+    for (const path of ['.passwordReset.footer', '.resetPage.ask.intro', '.unusual.NEW_COUNTRY']) {
+      expect(texts.get(path)?.split('BRAND'), path).toHaveLength(2);
+    }
+    expect(texts.get('.unusual.ANONYMOUS_NETWORK')).toMatch(/BRAND.+DETAIL/);
+    expect(texts.get('.unusual.IMPOSSIBLE_TRAVEL')).toMatch(/BRAND.+DETAIL|DETAIL.+BRAND/);
     expect(texts.get('.codePreview')).toMatch(/BRAND.*DETAIL/);
     expect(texts.get('.emailChanged.intro')).toMatch(/BRAND.*DETAIL/);
     expect(texts.get('.push.deviceIn')).toMatch(/^BRAND.*DETAIL/);
@@ -54,6 +61,26 @@ describe.each(supportedLocales)('the texts in %s', (locale) => {
       expect([...heading].length, heading).toBeLessThanOrEqual(59);
     }
     for (const { pushAdvice } of Object.values(alerts)) expect([...pushAdvice].length).toBeLessThanOrEqual(80);
+  });
+
+  it('put what was odd as phrases, and what a password lacks as one sentence each', () => {
+    const { weaknesses } = textsFor(locale);
+    for (const [path, text] of texts) {
+      if (/^\.(unusual|anonymousKinds|elapsed|previousPlace)/.test(path)) expect(text, path).not.toMatch(/[.。!！]/);
+    }
+    for (const weakness of Object.values(weaknesses)) expect(weakness).toMatch(/^[^.。]+[.。]$/u);
+  });
+
+  it('send to support who is locked out by wrong codes: a new password would not help', () => {
+    const { reasons, contactSupport, alerts } = textsFor(locale);
+    const support = /support|suporte|поддержк|підтримк|assist|asist|pomoc|destek|サポート|客服/i;
+    for (const text of [contactSupport, alerts.PASSWORD_CHANGED.advice, reasons.VERIFICATION_LOCKED]) {
+      expect(text).toMatch(support);
+    }
+  });
+
+  it('end the mail that has a link for a new password otherwise than those that have none', () => {
+    expect(texts.get('.passwordReset.footer')).not.toBe(texts.get('.footer'));
   });
 });
 
@@ -92,7 +119,8 @@ test.each([
   ['uk', ['1 хвилину', '2 хвилини', '5 хвилин', '21 хвилину', '22 хвилини', '25 хвилин']],
 ])('and so are minutes, in %s', (locale, expected) => {
   for (const [index, count] of [1, 2, 5, 21, 22, 25].entries()) {
-    for (const { validity } of Object.values(textsFor(locale).code))
+    const { code, passwordReset } = textsFor(locale);
+    for (const { validity } of [...Object.values(code), passwordReset])
       expect(validity(count)).toContain(` ${expected[index]} `);
   }
 });
