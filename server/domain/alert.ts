@@ -2,6 +2,7 @@
 
 export const alertKinds = [
   'NEW_SIGN_IN',
+  'UNUSUAL_SIGN_IN',
   'TWO_STEP_OFF',
   'TWO_STEP_ON',
   'DEVICE_REMOVED',

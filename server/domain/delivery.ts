@@ -10,7 +10,7 @@ export type PushService = 'APNS' | 'FCM';
 export type Route = 'IN_APP' | PushService | 'SMTP';
 
 /** What is said. `CODE_SETTLED` is silent: it takes the notification of a code away whose challenge is over. */
-export type DeliveryKind = 'CODE' | 'CODE_SETTLED' | 'EMAIL_CHANGED' | AlertKind;
+export type DeliveryKind = 'CODE' | 'CODE_SETTLED' | 'EMAIL_CHANGED' | 'PASSWORD_RESET' | AlertKind;
 
 export type DeliveryState = Exclude<ChannelDelivery, 'NOT_SENT'>;
 
@@ -79,11 +79,14 @@ interface Patience {
   readonly longestWaitMs: number;
 }
 
-/** A code is needed now; a notice may come later. */
+/** Somebody waits for a code, and for a link; a notice may come later. */
 const patienceOf = (kind: DeliveryKind): Patience =>
-  kind === 'CODE' || kind === 'CODE_SETTLED'
+  kind === 'CODE' || kind === 'CODE_SETTLED' || kind === 'PASSWORD_RESET'
     ? { firstWaitMs: 1_000, longestWaitMs: 30_000 }
     : { firstWaitMs: 5_000, longestWaitMs: 3_600_000 };
+
+/** How long the link of a forgotten password works. */
+export const resetLinkLifetimeMs = 30 * 60_000;
 
 /** How long a notice is tried, and how long it matters that a notification is taken away. */
 const noticeLifetimeMs = 24 * 3_600_000;
@@ -92,7 +95,12 @@ const settledLifetimeMs = 120_000;
 /** After this a send is not tried any more. A code's is its challenge's end. */
 export function deadlineOf(kind: DeliveryKind, createTime: Date, challengeExpireTime: Date | undefined): Date {
   if (kind === 'CODE') return challengeExpireTime ?? createTime;
-  return new Date(createTime.getTime() + (kind === 'CODE_SETTLED' ? settledLifetimeMs : noticeLifetimeMs));
+  return new Date(createTime.getTime() + lifetimeOf(kind));
+}
+
+function lifetimeOf(kind: Exclude<DeliveryKind, 'CODE'>): number {
+  if (kind === 'CODE_SETTLED') return settledLifetimeMs;
+  return kind === 'PASSWORD_RESET' ? resetLinkLifetimeMs : noticeLifetimeMs;
 }
 
 /** The tries that are kept of one send, and so made at most. */

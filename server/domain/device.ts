@@ -1,6 +1,6 @@
 // A device as it describes itself, and as the account knows it. Pure.
 
-import type { ConnectionType, Place } from './place.ts';
+import type { AnonymousKind, AutonomousSystem, ConnectionType, Place } from './place.ts';
 
 export const platforms = ['IOS', 'ANDROID', 'WEB'] as const;
 export type Platform = (typeof platforms)[number];
@@ -20,6 +20,10 @@ export interface Origin {
   readonly ipAddress: string;
   readonly place: Place | null;
   readonly connectionType: ConnectionType | null;
+  /** Missing where it is not known. */
+  readonly network?: AutonomousSystem;
+  /** Missing where nothing hides the caller, or no database tells. */
+  readonly anonymous?: readonly AnonymousKind[];
 }
 
 /** Where push notifications for a device go. */
@@ -32,8 +36,38 @@ export type PushRegistration =
     }
   | { readonly service: 'FCM'; readonly token: string };
 
+/** Where and when a device was last used. */
+export interface LastSeen {
+  readonly lastUseTime: Date;
+  readonly lastIpAddress: string;
+  readonly lastPlace: Place | null;
+}
+
+/** When and from where a device last signed in. Kept as JSON: the time as ISO 8601. */
+export interface SignedInFrom {
+  readonly time: string;
+  readonly origin: Origin;
+}
+
+/** A use of a device, as its row keeps it. */
+export function lastSeen(origin: Origin, now: Date): LastSeen {
+  return {
+    lastUseTime: now,
+    lastIpAddress: origin.ipAddress,
+    lastPlace: origin.place,
+  };
+}
+
+/**
+ * A sign-in of a device, as its row keeps it. What is odd is judged by these alone: who holds a stolen refresh token must not
+ * teach the account where it is used.
+ */
+export function signedIn(origin: Origin, now: Date): LastSeen & { readonly signedInFrom: SignedInFrom } {
+  return { ...lastSeen(origin, now), signedInFrom: { time: now.toISOString(), origin } };
+}
+
 /** A device row: one that signed in, trusted or not. */
-export interface Device extends DeviceDescription {
+export interface Device extends DeviceDescription, LastSeen {
   readonly accountId: string;
   readonly deviceId: string;
   /** SHA-256 of the device token's secret; null on a device that was never trusted. */
@@ -41,7 +75,6 @@ export interface Device extends DeviceDescription {
   readonly trustTime: Date | null;
   readonly trustEndTime: Date | null;
   readonly createTime: Date;
-  readonly lastUseTime: Date;
-  readonly lastIpAddress: string;
-  readonly lastPlace: Place | null;
+  /** Null in rows of a release that did not keep it. */
+  readonly signedInFrom: SignedInFrom | null;
 }

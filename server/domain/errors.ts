@@ -3,6 +3,7 @@
 
 import type { ChallengeView } from './challenge.ts';
 import type { ClientVersionRequirement } from './client-version.ts';
+import type { PasswordWeakness } from './password.ts';
 import type { SessionEndCause } from './session.ts';
 
 /** One field of a request that was refused, and what it takes. `field` is the path in the request, snake_case. */
@@ -31,7 +32,13 @@ export type Refusal =
   | { readonly reason: 'DEPENDENCY_UNAVAILABLE'; readonly retryAfterMs: number }
   | { readonly reason: 'RATE_LIMITED'; readonly retryAfterMs: number; readonly challenge?: ChallengeView }
   | { readonly reason: 'VERIFICATION_LOCKED'; readonly challenge?: ChallengeView }
-  | { readonly reason: 'REQUEST_INVALID' | 'PASSWORD_WEAK'; readonly violations: readonly FieldViolation[] }
+  | { readonly reason: 'REQUEST_INVALID'; readonly violations: readonly FieldViolation[] }
+  | {
+      readonly reason: 'PASSWORD_WEAK';
+      /** What the request calls the password. */
+      readonly field: string;
+      readonly weaknesses: readonly PasswordWeakness[];
+    }
   | {
       readonly reason:
         | 'CREDENTIALS_INCORRECT'
@@ -41,6 +48,7 @@ export type Refusal =
         | 'CHALLENGE_UNKNOWN'
         | 'DEVICE_UNKNOWN'
         | 'EVENT_UNKNOWN'
+        | 'RESET_TOKEN_INVALID'
         | 'ACCOUNT_UNKNOWN'
         | 'ACCOUNT_EXISTS';
     };

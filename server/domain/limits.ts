@@ -24,6 +24,11 @@ export interface Limits {
   readonly passwordGuessesPerNetwork: Budget;
   readonly passwordGuessesOverall: Budget;
   readonly passwordGuessesPerDevice: Budget;
+  /** Asking for links that set a new password, for an address. */
+  readonly passwordResetsPerNetwork: Budget;
+  readonly passwordResetsOverall: Budget;
+  /** New passwords that are tried with the links of an account. */
+  readonly passwordResetTries: Budget;
   readonly repeatWindowMs: number;
   readonly refreshGraceMs: number;
   readonly accessTokenLifetimeMs: number;

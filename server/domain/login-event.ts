@@ -2,6 +2,7 @@
 
 import type { Channel } from './challenge.ts';
 import type { DeviceDescription, Origin } from './device.ts';
+import type { Unusual, UnusualFinding } from './unusual.ts';
 
 export type EventKind =
   | 'SIGNED_IN_TRUSTED_DEVICE'
@@ -17,8 +18,6 @@ export type EventKind =
   | 'SETTINGS_CHANGED'
   | 'PASSWORD_CHANGED';
 
-export type Unusual = 'NEW_DEVICE' | 'NEW_COUNTRY' | 'IMPOSSIBLE_TRAVEL' | 'ANONYMOUS_NETWORK';
-
 export interface LoginEvent {
   readonly accountId: string;
   /** UUIDv7: its time is the event's. */
@@ -32,6 +31,8 @@ export interface LoginEvent {
   readonly channel: Channel | null;
   readonly origin: Origin;
   readonly unusual: readonly Unusual[];
+  /** Why it was; null in entries of a release that did not know it. */
+  readonly unusualDetails: readonly UnusualFinding[] | null;
   readonly reported: boolean;
 }
 
