@@ -11,12 +11,14 @@ import { createFcmSender } from './delivery/fcm.ts';
 import { startLiveStreams } from './delivery/live.ts';
 import { startOutbox } from './delivery/outbox.ts';
 import { createEmbeddedDirectory } from './directory/embedded.ts';
+import { createPasswordPolicy, type OpenPasswordPolicy } from './directory/password-policy.ts';
 import { createPasswords, type Passwords } from './directory/passwords.ts';
 import type { PushService } from './domain/delivery.ts';
 import { type Address, ConfigError } from './environment.ts';
 import type { Deps } from './flows/accounts.ts';
-import { signDenyLink } from './flows/denial.ts';
 import { emailWhereAppFailed, withdrawNotifications } from './flows/fallback.ts';
+import { signWasNotMe } from './flows/links.ts';
+import { sendPasswordReset, signResetLink } from './flows/passwords.ts';
 import type { Clock } from './flows/ports.ts';
 import { createOrigins } from './location/origins.ts';
 import { bundledCityFiles, openPlaces, type Places } from './location/places.ts';
@@ -28,18 +30,19 @@ import type { Logger } from './platform/log.ts';
 import { secrets } from './platform/secrets.ts';
 import type { ServiceToken } from './platform/service-tokens.ts';
 import { createTelemetry } from './platform/telemetry.ts';
-import { denyUrl } from './rpc/deny.ts';
+import { wasNotMeUrl } from './rpc/deny.ts';
 import type { Handler } from './rpc/exchange.ts';
 import { createRequestHandler } from './rpc/handler.ts';
 import { createServingState } from './rpc/health.ts';
 import { type Listener, listen } from './rpc/listener.ts';
 import { createPendingCount } from './rpc/pending-count.ts';
+import { resetUrl } from './rpc/reset.ts';
 import { internalRoutes, publicRoutes } from './rpc/routes.ts';
 import { Database } from './store/database.ts';
 import { isMisconfigured, isUnavailable } from './store/database-errors.ts';
 import { createDeliveryLog } from './store/delivery-log.ts';
 import { readJobStats } from './store/job-stats.ts';
-import { maintain } from './store/maintenance.ts';
+import { maintain, makePartitions } from './store/maintenance.ts';
 import { migrate } from './store/migrate.ts';
 import { createDirectoryEntries, createDirectoryWriter, createStore } from './store/store.ts';
 import { createLiveStore } from './store/streams.ts';
@@ -68,8 +71,9 @@ const healthEveryMs = 500;
 /** @param hashing what compares passwords, where it is not argon2id: benches measure all the rest without it. */
 export async function startApp(config: AppConfig, log: Logger, clock: Clock, hashing?: Passwords): Promise<App> {
   const random = createRandom();
-  const [places, telemetry] = await Promise.all([
+  const [places, passwordPolicy, telemetry] = await Promise.all([
     openPlacesOf(config, log),
+    openPasswordPolicyOf(config, log),
     createTelemetry({ otlpUrl: config.otlpUrl, serviceName: 'countersign', log }),
     migrateWhenReachable(config.databaseUrl, clock, log),
   ]);
@@ -98,6 +102,7 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
   const deps: Deps = {
     live,
     clock,
+    stepUpOn: config.stepUpOn,
     random,
     secrets,
     codes,
@@ -106,8 +111,17 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
     limits: config.limits,
     tokens: createAccessTokens(config.signingKeys, config.tokenIssuer, config.tokenAudience),
     places: createOrigins(places),
-    store: createStore(database, { ...appSettings, replicaId, traceparent: telemetry.traceparent }),
+    store: createStore(database, {
+      ...appSettings,
+      replicaId,
+      traceparent: telemetry.traceparent,
+      makePartitions: async () => {
+        log.warn('an event had no partition to go to: a clock has jumped, or maintenance has not run for months');
+        await makePartitions(config.databaseUrl, clock.now());
+      },
+    }),
     directoryWriter: createDirectoryWriter(database, passwords.hash),
+    passwordPolicy,
   };
   telemetry.observeOpenStreams(live.openStreams);
   const brand = brandOf(config);
@@ -124,12 +138,20 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
       deliveries: createDeliveryLog(database),
       fraction: random.fraction,
       codeInNotification: config.codeInNotification,
-      denyUrl: (challenge) => denyUrl(config.publicUrl, signDenyLink(deps, challenge)),
+      denyUrl: ({ accountId, challengeId }) =>
+        wasNotMeUrl(config.publicUrl, signWasNotMe(deps, accountId, { kind: 'deny', challengeId })),
+      reportUrl: ({ accountId, eventId }) =>
+        wasNotMeUrl(config.publicUrl, signWasNotMe(deps, accountId, { kind: 'report', eventId })),
+      resetUrl: async (accountId, promiseTime) => {
+        const token = await signResetLink(deps, accountId, promiseTime);
+        return token && resetUrl(config.publicUrl, token);
+      },
       onPushFailed: async ({ accountId, challengeId }) => {
         await emailWhereAppFailed(deps, accountId, challengeId);
       },
       emailWhereAppFailed: ({ accountId, challengeId }) => emailWhereAppFailed(deps, accountId, challengeId),
       withdrawNotifications: ({ accountId, challengeId }) => withdrawNotifications(deps, accountId, challengeId),
+      sendPasswordReset: ({ accountId, locale }) => sendPasswordReset(deps, accountId, locale),
       maintain: () => maintain(config.databaseUrl, config.limits, clock.now()),
     },
     { databaseUrl: config.databaseUrl, concurrency: 8 },
@@ -158,6 +180,7 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
     senders.mailer.close();
     await Promise.all([senders.apns?.close(), senders.fcm?.close()]);
     places.close();
+    await passwordPolicy.close();
     await bus.stop();
     await database.close();
     await telemetry.close();
@@ -214,12 +237,24 @@ async function openPlacesOf(config: AppConfig, log: Logger): Promise<Places> {
   try {
     return await openPlaces({
       cityFiles: config.geoipCity === undefined ? bundledCityFiles() : [config.geoipCity],
-      ...(config.geoipConnectionType === undefined ? {} : { connectionTypeFile: config.geoipConnectionType }),
+      connectionTypeFile: config.geoipConnectionType,
+      asnFile: config.geoipAsn,
+      anonymousIpFile: config.geoipAnonymousIp,
       log,
     });
   } catch (error) {
     const why = error instanceof Error ? error.message : String(error);
-    throw new ConfigError(`COUNTERSIGN_GEOIP_CITY or COUNTERSIGN_GEOIP_CONNECTION_TYPE: ${why}`);
+    const settings =
+      'COUNTERSIGN_GEOIP_CITY, COUNTERSIGN_GEOIP_CONNECTION_TYPE, COUNTERSIGN_GEOIP_ASN or COUNTERSIGN_GEOIP_ANONYMOUS_IP';
+    throw new ConfigError(`${settings}: ${why}`);
+  }
+}
+
+async function openPasswordPolicyOf(config: AppConfig, log: Logger): Promise<OpenPasswordPolicy> {
+  try {
+    return await createPasswordPolicy({ breachedFile: config.breachedPasswords, brandName: config.brandName, log });
+  } catch (error) {
+    throw new ConfigError(`COUNTERSIGN_BREACHED_PASSWORDS: ${error instanceof Error ? error.message : String(error)}`);
   }
 }
 

@@ -7,6 +7,7 @@ import { type ClientVersion, parseClientVersion } from './domain/client-version.
 import type { Platform } from './domain/device.ts';
 import { platforms } from './domain/device.ts';
 import type { Limits } from './domain/limits.ts';
+import { type StepUp, stepUpCauses } from './domain/unusual.ts';
 import {
   type Address,
   address,
@@ -76,11 +77,17 @@ export interface Config {
   readonly updateUrls: Readonly<Partial<Record<Platform, string>>>;
   readonly geoipCity: string | undefined;
   readonly geoipConnectionType: string | undefined;
+  readonly geoipAsn: string | undefined;
+  readonly geoipAnonymousIp: string | undefined;
+  /** The path of a list of breached passwords, besides the bundled one. */
+  readonly breachedPasswords: string | undefined;
   readonly trustedProxies: TrustedProxies;
   readonly allowedOrigins: readonly string[];
   readonly reflection: boolean;
   readonly hashesAtOnce: number;
   readonly logLevel: string;
+  /** What asks even a trusted device for a code. */
+  readonly stepUpOn: readonly StepUp[];
   readonly limits: Limits;
 }
 
@@ -133,6 +140,8 @@ const numbers = {
   passwordGuessesPerDevice: ['COUNTERSIGN_PASSWORD_GUESSES_PER_DEVICE', 10, 1, 1_000],
   passwordGuessWindowMs: ['COUNTERSIGN_PASSWORD_GUESS_WINDOW', '15m', '1m', '1h'],
   passwordGuessesPerHour: ['COUNTERSIGN_PASSWORD_GUESSES_PER_HOUR', 100, 1, 10_000],
+  // Against filling a mailbox.
+  passwordResetsPerHour: ['COUNTERSIGN_PASSWORD_RESETS_PER_HOUR', 5, 1, 100],
   repeatWindowMs: ['COUNTERSIGN_REPEAT_WINDOW', '2m', '1s', '10m'],
   refreshGraceMs: ['COUNTERSIGN_REFRESH_GRACE', '60s', '0s', '5m'],
   accessTokenLifetimeMs: ['COUNTERSIGN_ACCESS_TOKEN_LIFETIME', '5m', '10s', '1h'],
@@ -195,12 +204,16 @@ export function readConfig(given: Environment): Config {
     updateUrls: perPlatform(env, 'COUNTERSIGN_UPDATE_URL', webUrl),
     geoipCity: env['COUNTERSIGN_GEOIP_CITY'] || undefined,
     geoipConnectionType: env['COUNTERSIGN_GEOIP_CONNECTION_TYPE'] || undefined,
+    geoipAsn: env['COUNTERSIGN_GEOIP_ASN'] || undefined,
+    geoipAnonymousIp: env['COUNTERSIGN_GEOIP_ANONYMOUS_IP'] || undefined,
+    breachedPasswords: env['COUNTERSIGN_BREACHED_PASSWORDS'] || undefined,
     trustedProxies: trustedProxies(env, 'COUNTERSIGN_TRUSTED_PROXIES', 'loopback'),
     allowedOrigins: allowedOrigins(env, 'COUNTERSIGN_ALLOWED_ORIGINS'),
     reflection: oneOf(env, 'COUNTERSIGN_REFLECTION', ['on', 'off'], 'on') === 'on',
     // Node's thread pool computes them, and checks tokens too: one thread is left for that.
     hashesAtOnce: integer(env, 'COUNTERSIGN_HASHES_AT_ONCE', coresToHash(env), 1, threadPoolSize(env) - 1),
     logLevel: oneOf(env, 'COUNTERSIGN_LOG_LEVEL', ['debug', 'info', 'warn', 'error', 'silent'], 'info'),
+    stepUpOn: stepUpOn(env, 'COUNTERSIGN_STEP_UP_ON'),
     limits: limits(env),
   };
   if (mode === 'production') refuseUnfit(env, config);
@@ -248,7 +261,7 @@ function limits(env: Environment): Limits {
         : duration(env, name, fallback, least as string, most as string),
     ]),
   ) as Readonly<Record<keyof typeof numbers, number>>;
-  const { challengesPerHour, passwordGuessWindowMs, passwordGuessesPerHour, ...same } = read;
+  const { challengesPerHour, passwordGuessWindowMs, passwordGuessesPerHour, passwordResetsPerHour, ...same } = read;
   return {
     ...same,
     resendWaitsMs: durations(env, 'COUNTERSIGN_RESEND_WAITS', '30s,60s,120s,240s'),
@@ -256,7 +269,20 @@ function limits(env: Environment): Limits {
     passwordGuessesPerNetwork: { count: read.passwordGuessesPerNetwork, windowMs: passwordGuessWindowMs },
     passwordGuessesPerDevice: { count: read.passwordGuessesPerDevice, windowMs: passwordGuessWindowMs },
     passwordGuessesOverall: { count: passwordGuessesPerHour, windowMs: hour },
+    passwordResetsPerNetwork: { count: passwordResetsPerHour, windowMs: hour },
+    // So that a stranger can't use up the owner's.
+    passwordResetsOverall: { count: 4 * passwordResetsPerHour, windowMs: hour },
+    passwordResetTries: { count: 4 * passwordResetsPerHour, windowMs: hour },
   };
+}
+
+function stepUpOn(env: Environment, name: string): readonly StepUp[] {
+  const given = (env[name] ?? '').split(',').flatMap((part) => (part.trim() === '' ? [] : [part.trim().toUpperCase()]));
+  return given.map(
+    (cause) =>
+      stepUpCauses.find((known) => known === cause) ??
+      refuse(name, `${stepUpCauses.join(', ').toLowerCase()}, or some of them separated by commas`),
+  );
 }
 
 /** libuv's own setting and default. */

@@ -1,8 +1,9 @@
-// The app's client: the three services with the headers that every call needs, deadlines, typed errors, and a session
+// The app's client: the public services with the headers that every call needs, deadlines, typed errors, and a session
 // that keeps itself fresh. It keeps nothing on disk: the app stores what `onTokens` gives it.
 
 import { timestampMs } from '@bufbuild/protobuf/wkt';
 import { type Client, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
+import { Account } from '../../gen/countersign/v1/account_pb.ts';
 import { LoginActivity } from '../../gen/countersign/v1/login_activity_pb.ts';
 import type { Session } from '../../gen/countersign/v1/session_pb.ts';
 import { TrustedDevices, type WatchDeviceResponse } from '../../gen/countersign/v1/trusted_devices_pb.ts';
@@ -41,6 +42,7 @@ export interface AppClient {
   readonly twoStepAuth: Client<typeof TwoStepAuth>;
   readonly trustedDevices: Client<typeof TrustedDevices>;
   readonly loginActivity: Client<typeof LoginActivity>;
+  readonly account: Client<typeof Account>;
   /**
    * What an open app has to know, for as long as `signal` allows: WatchDevice, opened again whenever it breaks or falls
    * silent. Codes that are pending come again with each opening: go by their challenge's id. Ends after `signedOut`.
@@ -102,7 +104,15 @@ export function createAppClient(options: AppClientOptions): AppClient {
   };
 
   /** Calls that hold a secret of their own carry no token. */
-  const withoutSession = new Set(['signIn', 'sendCode', 'verifyCode', 'getChallenge', 'refreshSession']);
+  const withoutSession = new Set([
+    'signIn',
+    'sendCode',
+    'verifyCode',
+    'getChallenge',
+    'refreshSession',
+    'requestPasswordReset',
+    'resetPassword',
+  ]);
   const session: Interceptor = (next) => async (req) => {
     if (tokens === undefined || withoutSession.has(req.method.localName)) return next(req);
     if (Date.now() > tokens.accessTokenExpireTime - renewBeforeMs) await refresh();
@@ -166,6 +176,7 @@ export function createAppClient(options: AppClientOptions): AppClient {
     trustedDevices,
     watch,
     loginActivity: createClient(LoginActivity, transport),
+    account: createClient(Account, transport),
     useSession,
     get tokens() {
       return tokens;

@@ -4,7 +4,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type AlertKind, alertKinds } from '../domain/alert.ts';
 import { type Challenge, challengeState } from '../domain/challenge.ts';
-import { type AttemptOutcome, deadlineOf, mostAttempts, routeOf, waitBeforeRetry } from '../domain/delivery.ts';
+import {
+  type AttemptOutcome,
+  deadlineOf,
+  mostAttempts,
+  resetLinkLifetimeMs,
+  routeOf,
+  waitBeforeRetry,
+} from '../domain/delivery.ts';
 import type { PushRegistration } from '../domain/device.ts';
 import { isAway } from '../domain/errors.ts';
 import { type LoginEvent, timeOfUuid } from '../domain/login-event.ts';
@@ -30,6 +37,10 @@ export interface DeliverDeps {
   readonly fcm: PushSender<Extract<PushRegistration, { readonly service: 'FCM' }>> | undefined;
   /** Where "it wasn't me" is said to a challenge. */
   readonly denyUrl: (challenge: Pick<Challenge, 'accountId' | 'challengeId'>) => string;
+  /** The same for an entry of the login activity that no challenge belongs to. */
+  readonly reportUrl: (event: Pick<LoginEvent, 'accountId' | 'eventId'>) => string;
+  /** Where a new password is set, for a link that was promised then; undefined where the account is gone. */
+  readonly resetUrl: (accountId: string, promiseTime: Date) => Promise<string | undefined>;
   /** What happens when a push of a code has failed for good. */
   readonly onPushFailed: (job: ChallengeJob) => Promise<void>;
   /** Evenly distributed in [0, 1). */
@@ -253,16 +264,39 @@ async function writeMail(
   now: Date,
 ): Promise<Letter> {
   const { delivery } = taken;
-  const message = messageOf(deps, taken, account, now);
+  const message = await (delivery.kind === 'PASSWORD_RESET'
+    ? resetOf(deps, delivery, now)
+    : messageOf(deps, taken, account, now));
   if (message === undefined) return nothing('what it is about is gone');
   const to = delivery.address ?? account.email;
   const locale = delivery.locale ?? account.locale;
   const composed = await compose(message, { locale, brand: deps.brand });
   const secrets: [string, string][] = [[to, maskEmail(to)]];
   if (message.kind === 'code') secrets.push([message.code, '…']);
-  if (message.kind !== 'emailChanged' && message.denyUrl !== undefined) secrets.push([message.denyUrl, '…']);
+  const url = urlIn(message);
+  if (url !== undefined) secrets.push([url, '…']);
   return { kind: 'outgoing', send: () => deps.mailer.send(to, delivery.deliveryId, composed), secrets };
 }
+
+/** The link with a secret that a message holds. */
+function urlIn(message: Message): string | undefined {
+  if (message.kind === 'emailChanged') return undefined;
+  return message.kind === 'passwordReset' ? message.resetUrl : message.denyUrl;
+}
+
+async function resetOf(
+  deps: DeliverDeps,
+  { accountId, createTime }: DeliveryRecord,
+  now: Date,
+): Promise<Message | undefined> {
+  const resetUrl = await deps.resetUrl(accountId, createTime);
+  if (resetUrl === undefined) return undefined;
+  const leftMs = createTime.getTime() + resetLinkLifetimeMs - now.getTime();
+  return { kind: 'passwordReset', resetUrl, minutesValid: minutesIn(leftMs), time: createTime };
+}
+
+/** Whole minutes, at least one. */
+const minutesIn = (ms: number) => Math.max(1, Math.round(ms / 60_000));
 
 function writePush(deps: DeliverDeps, taken: TakenDelivery, account: DirectoryAccount, now: Date): Push | undefined {
   const { delivery, challenge } = taken;
@@ -276,7 +310,7 @@ function writePush(deps: DeliverDeps, taken: TakenDelivery, account: DirectoryAc
     return { ...id, collapseId: challengeId, notification: undefined, urgent: false, data };
   }
   const message = messageOf(deps, taken, account, now);
-  if (message === undefined || message.kind === 'emailChanged') return undefined;
+  if (message?.kind !== 'code' && message?.kind !== 'alert') return undefined;
   const locale = delivery.locale ?? account.locale;
   const notification = composePush(message, { locale, brand: deps.brand, showCode: deps.codeInNotification });
   if (kind !== 'CODE' || challenge === undefined) {
@@ -314,14 +348,13 @@ function codeOf(deps: DeliverDeps, challenge: Challenge, { channel }: DeliveryRe
     time: createTime,
     place: origin.place,
     ipAddress: origin.ipAddress,
-    minutesValid: Math.max(1, Math.round((expireTime.getTime() - now.getTime()) / 60_000)),
+    minutesValid: minutesIn(expireTime.getTime() - now.getTime()),
     denyUrl: deps.denyUrl(challenge),
   };
 }
 
 function alertOf(deps: DeliverDeps, alert: AlertKind, event: LoginEvent): AlertMessage {
-  const { accountId, challengeId, device, origin } = event;
-  const deniable = (alert === 'NEW_SIGN_IN' || alert === 'TWO_STEP_OFF') && challengeId !== null;
+  const { device, origin, unusualDetails } = event;
   // Of a removal the event says where the remover was, which beside the removed device would mislead.
   const placed = origin.ipAddress !== '' && alert !== 'DEVICE_REMOVED';
   return {
@@ -331,8 +364,24 @@ function alertOf(deps: DeliverDeps, alert: AlertKind, event: LoginEvent): AlertM
     time: timeOfUuid(event.eventId),
     place: placed ? origin.place : undefined,
     ipAddress: placed ? origin.ipAddress : '',
-    denyUrl: deniable ? deps.denyUrl({ accountId, challengeId }) : undefined,
+    denyUrl: wasNotMeUrl(deps, alert, event),
+    findings: unusualDetails ?? [],
   };
+}
+
+/** Of what an intruder may have done: not of what its owner did to them. */
+const deniable: ReadonlySet<AlertKind> = new Set([
+  'NEW_SIGN_IN',
+  'UNUSUAL_SIGN_IN',
+  'TWO_STEP_OFF',
+  'PASSWORD_CHANGED',
+]);
+
+function wasNotMeUrl(deps: DeliverDeps, alert: AlertKind, event: LoginEvent): string | undefined {
+  const { accountId, challengeId, sessionId } = event;
+  // Where no session did it, there is nobody to put out.
+  if (!deniable.has(alert) || (challengeId === null && sessionId === null)) return undefined;
+  return challengeId === null ? deps.reportUrl(event) : deps.denyUrl({ accountId, challengeId });
 }
 
 const isAlert = (kind: DeliveryRecord['kind']): kind is AlertKind => alertKinds.some((alert) => alert === kind);

@@ -14,6 +14,8 @@ export const tasks = {
   fallBack: 'fall_back',
   /** Takes the notifications of a challenge away that is over. */
   settle: 'settle',
+  /** Mails the link of a forgotten password. */
+  passwordReset: 'password_reset',
   maintain: 'maintain',
 } as const;
 
@@ -27,6 +29,13 @@ export interface DeliveryJob {
 export interface ChallengeJob {
   readonly accountId: string;
   readonly challengeId: string;
+}
+
+export interface PasswordResetJob {
+  /** May be nobody's: whoever asks learns nothing of it. */
+  readonly accountId: string;
+  /** The language that was asked in, BCP 47; null for the account's own. */
+  readonly locale: string | null;
 }
 
 /** A delivery whose turn it is, with what it takes to send it. */

@@ -2,7 +2,7 @@
 // a mail server that hangs holds up no push.
 
 import { type DeliverDeps, deliver, insist } from './deliver.ts';
-import { type ChallengeJob, type DeliveryJob, tasks } from './jobs.ts';
+import { type ChallengeJob, type DeliveryJob, type PasswordResetJob, tasks } from './jobs.ts';
 import { startWorker, type Worker } from './worker.ts';
 
 export interface OutboxSettings {
@@ -15,6 +15,8 @@ export interface OutboxDeps extends DeliverDeps {
   /** See flows/fallback.ts. */
   readonly emailWhereAppFailed: (job: ChallengeJob) => Promise<number | undefined>;
   readonly withdrawNotifications: (job: ChallengeJob) => Promise<number | undefined>;
+  /** See flows/passwords.ts. */
+  readonly sendPasswordReset: (job: PasswordResetJob) => Promise<void>;
   readonly maintain: () => Promise<void>;
 }
 
@@ -28,6 +30,7 @@ export function startOutbox(deps: OutboxDeps, { databaseUrl, concurrency }: Outb
       (stopped) => ({
         [tasks.mail]: send(stopped),
         [formerMailTask]: send(stopped),
+        [tasks.passwordReset]: (payload) => insist(() => deps.sendPasswordReset(payload as PasswordResetJob), stopped),
         [tasks.maintain]: () => deps.maintain(),
       }),
       { databaseUrl, concurrency, name: 'mail', hourly: [tasks.maintain] },

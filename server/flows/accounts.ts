@@ -1,13 +1,16 @@
 // The accounts, for the app's backend: only where the directory is embedded can they be created or given a password.
 
-import { type Account, admitVerification, passwordWeaknesses } from '../domain/account.ts';
+import { type Account, admitVerification } from '../domain/account.ts';
 import { DomainError } from '../domain/errors.ts';
 import { appendAndAlert } from './alerts.ts';
 import { type Deps as CommonDeps, decide, eventOf, refuse } from './context.ts';
-import type { DirectoryAccount, DirectoryWriter } from './ports.ts';
+import { guessKeys } from './password-guesses.ts';
+import type { DirectoryAccount, DirectoryWriter, PasswordPolicy } from './ports.ts';
+import { replacePassword } from './replace-password.ts';
 
 export interface Deps extends CommonDeps {
   readonly directoryWriter: DirectoryWriter;
+  readonly passwordPolicy: PasswordPolicy;
 }
 
 export interface AccountDetails extends DirectoryAccount {
@@ -19,7 +22,7 @@ export async function createAccount(
   deps: Deps,
   request: { readonly email: string; readonly password: string; readonly locale: string },
 ): Promise<AccountDetails> {
-  refuseWeakPassword(request.password, request.email);
+  await refuseWeakPassword(deps, request.password, request.email);
   const now = deps.clock.now();
   const entry = {
     accountId: deps.random.uuid(now),
@@ -87,22 +90,13 @@ export async function updateAccount(
 /** A new password: sessions and challenges end, the lock is lifted, trust stays. */
 export async function setPassword(deps: Deps, accountId: string, password: string): Promise<AccountDetails> {
   const before = await getAccount(deps, { accountId });
-  refuseWeakPassword(password, before.email);
+  await refuseWeakPassword(deps, password, before.email);
   const passwordHash = await deps.directoryWriter.hashPassword(password);
   const now = deps.clock.now();
   await decide(deps, accountId, async (tx) => {
     const [account, devices] = await Promise.all([tx.account, tx.appDevices(now)]);
     if (account === undefined) return refuse({ reason: 'ACCOUNT_UNKNOWN' });
-    tx.setPasswordHash(passwordHash, now);
-    tx.saveAccount({
-      ...account,
-      passwordVersion: account.passwordVersion + 1,
-      passwordChangeRequired: false,
-      wrongCodes: 0,
-      lastWrongCodeTime: null,
-    });
-    tx.endSessions({}, 'PASSWORD_CHANGED', now);
-    tx.closeChallenges(now);
+    replacePassword(tx, { ...account, wrongCodes: 0, lastWrongCodeTime: null }, passwordHash, {}, now);
     const event = eventOf(deps, accountId, 'PASSWORD_CHANGED', now);
     appendAndAlert(deps, tx, 'PASSWORD_CHANGED', event, devices, null, now);
     return { ok: undefined };
@@ -121,10 +115,25 @@ export async function resetVerification(deps: Deps, accountId: string): Promise<
   return getAccount(deps, { accountId });
 }
 
-function refuseWeakPassword(password: string, email: string): void {
-  const weaknesses = passwordWeaknesses(password, email);
-  if (weaknesses.length > 0) {
-    const violations = weaknesses.map((description) => ({ field: 'password', description }));
-    throw new DomainError({ reason: 'PASSWORD_WEAK', violations });
-  }
+/** Erases an account with everything that is kept of it, and signs its devices out. There is no way back. */
+export async function deleteAccount(deps: Deps, accountId: string): Promise<void> {
+  // All of it goes in one transaction, but for what would make that last longer than it may.
+  await deps.store.eraseOldest(accountId);
+  await decide(deps, accountId, async (tx) => {
+    if ((await tx.account) === undefined) return refuse({ reason: 'ACCOUNT_UNKNOWN' });
+    const entry = await tx.eraseAccount();
+    if (entry !== undefined) tx.erasePasswordGuesses(Object.values(guessKeys(deps, entry.email)));
+    return { ok: undefined };
+  });
+}
+
+/** Refuses a new password of the account with this address that lacks something. `field` is what the request calls it. */
+export async function refuseWeakPassword(
+  deps: Pick<Deps, 'passwordPolicy'>,
+  password: string,
+  email: string,
+  field = 'password',
+): Promise<void> {
+  const weaknesses = await deps.passwordPolicy.weaknesses(password, { email });
+  if (weaknesses.length > 0) throw new DomainError({ reason: 'PASSWORD_WEAK', field, weaknesses });
 }

@@ -22,7 +22,8 @@ import { DomainError, type Refusal } from '../domain/errors.ts';
 import { budgetWait } from '../domain/limits.ts';
 import { maskEmail } from '../domain/mask.ts';
 import { networkOf } from '../domain/network.ts';
-import { type Caller, type Deps, decide, eventOf, type Outcome, refuse } from './context.ts';
+import type { UnusualFinding } from '../domain/unusual.ts';
+import { type Caller, type Deps, decide, eventOf, type Outcome, oddities, refuse } from './context.ts';
 import type { AccountTransaction, Delivery, DirectoryAccount } from './ports.ts';
 
 /** A challenge and its requester's secret. */
@@ -50,6 +51,7 @@ export async function openChallenge(
   owner: { readonly account: Account; readonly directory: DirectoryAccount },
   caller: Caller,
   request: ChallengeRequest,
+  findings: readonly UnusualFinding[],
   now: Date,
 ): Promise<Outcome<ChallengeGrant>> {
   const { limits } = deps;
@@ -88,7 +90,7 @@ export async function openChallenge(
     sends: {},
   };
   const around = { codeSends: [], audience };
-  const sent = sendOn(deps, tx, challenge, challenge.defaultChannel, around, now, tx.insertChallenge);
+  const sent = sendOn(deps, tx, challenge, challenge.defaultChannel, around, now, tx.insertChallenge, findings);
   return 'refused' in sent ? sent : { ok: { challengeToken: token, challenge: sent.ok } };
 }
 
@@ -119,7 +121,7 @@ export async function sendCode(deps: Deps, challengeToken: string, channel: Chan
   return decide(deps, held.accountId, send, key);
 }
 
-/** Sends the code on a channel, if it may be sent now. */
+/** Sends the code on a channel, if it may be sent now. `findings` say what is odd about who asks. */
 export function sendOn(
   deps: Deps,
   tx: AccountTransaction,
@@ -128,6 +130,7 @@ export function sendOn(
   around: Surroundings,
   now: Date,
   save: (challenge: Challenge) => void,
+  findings: readonly UnusualFinding[] = [],
 ): Outcome<ChallengeView> {
   const decision = decideSend(challenge, channel, around.audience, deps.limits, now);
   const asItIs = () => viewChallenge(challenge, around, deps.limits, now);
@@ -153,10 +156,12 @@ export function sendOn(
       tx.appendEvent(
         eventOf(deps, sent.accountId, 'CODE_SENT', now, {
           device: sent.device,
+          deviceId: sent.deviceId,
           challengeId: sent.challengeId,
           sessionId: sent.purpose === 'SWITCH_OFF' ? sent.sessionId : null,
           channel,
           origin: sent.origin,
+          ...oddities(findings),
         }),
       );
       const deliveries = codeDeliveries(deps, sent, channel, around, now);
@@ -266,6 +271,7 @@ export async function tryCode(
     tx.appendEvent(
       eventOf(deps, account.accountId, 'CODE_WRONG', now, {
         device: challenge.device,
+        deviceId: challenge.deviceId,
         challengeId: challenge.challengeId,
         origin: deps.places.originOf(caller.ipAddress),
       }),

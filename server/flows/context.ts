@@ -6,6 +6,7 @@ import { DomainError, type Refusal } from '../domain/errors.ts';
 import type { Limits } from '../domain/limits.ts';
 import type { EventKind, LoginEvent } from '../domain/login-event.ts';
 import { sessionEnd } from '../domain/session.ts';
+import type { StepUp, UnusualFinding } from '../domain/unusual.ts';
 import type {
   AccessTokens,
   AccountKey,
@@ -13,6 +14,7 @@ import type {
   Clock,
   Codes,
   Directory,
+  DirectoryAccount,
   Links,
   LiveStreams,
   Places,
@@ -34,6 +36,8 @@ export interface Deps {
   readonly store: Store;
   readonly live: LiveStreams;
   readonly limits: Limits;
+  /** What asks even a trusted device for a code. */
+  readonly stepUpOn: readonly StepUp[];
 }
 
 /** Where a call comes from, as the wire knows it. */
@@ -79,6 +83,13 @@ export function decideFor<T>(
   });
 }
 
+/** The caller's account as the directory knows it. Refuses where it is gone. */
+export async function directoryAccountOf(deps: Deps, caller: SignedInCaller): Promise<DirectoryAccount> {
+  const account = await deps.directory.getAccount(caller.session.accountId);
+  if (account === undefined) throw new DomainError({ reason: 'SESSION_INVALID', cause: 'UNKNOWN' });
+  return account;
+}
+
 /** An event of this moment, with what is usual for it; `more` says the rest. */
 export function eventOf(
   deps: Deps,
@@ -98,9 +109,15 @@ export function eventOf(
     channel: null,
     origin: { ipAddress: '', place: null, connectionType: null },
     unusual: [],
+    unusualDetails: null,
     reported: false,
     ...more,
   };
+}
+
+/** What an event says of what was odd about it. */
+export function oddities(findings: readonly UnusualFinding[]): Pick<LoginEvent, 'unusual' | 'unusualDetails'> {
+  return { unusual: findings.map(({ unusual }) => unusual), unusualDetails: findings };
 }
 
 /** The event of a signed-in device. */

@@ -4,10 +4,13 @@
 import type { Account } from '../domain/account.ts';
 import type { AppDevice, Challenge, Channel, Surroundings } from '../domain/challenge.ts';
 import type { Attempt, CodeSend, DeliveryKind, DeliveryState, PushService } from '../domain/delivery.ts';
-import type { Device, Origin, PushRegistration } from '../domain/device.ts';
+import type { Device, LastSeen, Origin, PushRegistration } from '../domain/device.ts';
 import type { PasswordGuess } from '../domain/limits.ts';
-import type { LoginEvent } from '../domain/login-event.ts';
+import type { EventKind, LoginEvent } from '../domain/login-event.ts';
+import type { PasswordWeakness } from '../domain/password.ts';
+import type { Place } from '../domain/place.ts';
 import type { Session, SessionEndCause, SessionState } from '../domain/session.ts';
+import type { Sighting } from '../domain/unusual.ts';
 import type { AccountSnapshot, StreamState } from '../domain/watch.ts';
 
 export interface Clock {
@@ -86,7 +89,14 @@ export interface Codes {
 
 /** Where an address is. */
 export interface Places {
+  /** Where a call came from, named in English. */
   originOf(ipAddress: string): Origin;
+  /**
+   * A noted place with its names in a reader's language (BCP 47), the rest as it was noted. City and region stay English
+   * where the database lacks the language, or says another place of this address by now; the country never does. Costs
+   * nothing for English, else two look-ups.
+   */
+  named(place: Place | null, ipAddress: string, locale: string): Place | null;
 }
 
 /** An account as the directory knows it. */
@@ -125,6 +135,15 @@ export interface DirectoryWriter {
   ): Promise<boolean>;
 }
 
+/** What a new password of the embedded directory has to be. */
+export interface PasswordPolicy {
+  /**
+   * What a new password lacks; empty where it will do. `words` are the account's own, which count for nothing in it. Refuses with
+   * DEPENDENCY_UNAVAILABLE where that can't be told now: a new password can wait, and no sign-in asks this.
+   */
+  weaknesses(password: string, words: { readonly email: string }): Promise<readonly PasswordWeakness[]>;
+}
+
 /** A message to be sent, written in the transaction that decided it; its job starts when that commits. */
 export interface Delivery {
   readonly accountId: string;
@@ -159,17 +178,23 @@ export interface DeliveryRecord extends Delivery {
 
 /** Signed links in e-mails. Nothing is stored of them. */
 export interface Links {
-  /** A token that says which challenge it denies, good until `expireTime`. */
-  sign(link: DenyLink): string;
+  /** A token that says what its bearer may do, good until `expireTime`. */
+  sign(link: Link): string;
   /** What a token says; undefined where it was not signed by us, or is over. */
-  read(token: string, now: Date): DenyLink | undefined;
+  read(token: string, now: Date): Link | undefined;
 }
 
-export interface DenyLink {
+export interface Link {
   readonly accountId: string;
-  readonly challengeId: string;
+  readonly may: LinkPower;
   readonly expireTime: Date;
 }
+
+/** What the bearer of a link may do: say of a challenge or of an event "it wasn't me", or set a password in place of this one. */
+export type LinkPower =
+  | { readonly kind: 'deny'; readonly challengeId: string }
+  | { readonly kind: 'report'; readonly eventId: string }
+  | { readonly kind: 'reset'; readonly passwordVersion: number; readonly emailHash: string };
 
 /** A signed-in device with what every call needs to know of its account; read at every call. */
 export interface SessionRecord {
@@ -251,6 +276,8 @@ export interface Bus {
 export interface SessionFilter {
   readonly deviceId?: string | undefined;
   readonly sessionId?: string | undefined;
+  /** All but this one. */
+  readonly exceptSessionId?: string | undefined;
 }
 
 /**
@@ -272,6 +299,8 @@ export interface AccountTransaction {
   saveChallenge(challenge: Challenge): void;
   /** The pending challenges whose code went to the app, newest first. */
   challengesInApp(now: Date): Promise<readonly Challenge[]>;
+  /** Whether two-step verification was ever switched off with a code that this device asked for. */
+  hasSwitchedOff(deviceId: string): Promise<boolean>;
   /** Closes every pending challenge. */
   closeChallenges(now: Date): void;
   codeSendsOf(challengeId: string): Promise<readonly CodeSend[]>;
@@ -295,12 +324,14 @@ export interface AccountTransaction {
   deviceByToken(tokenHash: Uint8Array): Promise<Device | undefined>;
   /** Devices whose trust was given and not ended; it may have lapsed. */
   devicesWithTrust(): Promise<readonly Device[]>;
+  /** Where and when its devices last signed in, but for those that were put out. */
+  sightings(): Promise<readonly Sighting[]>;
   /** The trusted, signed-in devices: those that can show a code. */
   appDevices(now: Date): Promise<readonly AppDevice[]>;
   insertDevice(device: Device): void;
   saveDevice(device: Device): void;
   /** Notes when and from where a device was used. */
-  noteDeviceUse(use: Pick<Device, 'deviceId' | 'appVersion' | 'lastUseTime' | 'lastIpAddress' | 'lastPlace'>): void;
+  noteDeviceUse(use: Pick<Device, 'deviceId' | 'appVersion'> & LastSeen): void;
   /** Replaces the device's registration, and takes the token from whoever had it before. */
   savePushRegistration(deviceId: string, registration: PushRegistration, now: Date): Promise<void>;
   /** Forgets the registration of a device, or of every device of the account. */
@@ -313,6 +344,9 @@ export interface AccountTransaction {
   /** Takes one guess back: the password was right. */
   forgetPasswordGuess(emailHash: Uint8Array, guessId: string): void;
   appendEvent(event: LoginEvent): void;
+  event(eventId: string): Promise<LoginEvent | undefined>;
+  /** Notes that the account's owner has said of an event that it was not them. */
+  markReported(eventId: string): void;
   /** Writes the rows of deliveries and the jobs of those that a provider has to bring. */
   send(deliveries: readonly Delivery[], now: Date): void;
   /** How many mails of this kind were decided since then. */
@@ -323,6 +357,10 @@ export interface AccountTransaction {
   fallBackLater(challengeId: string, inMs: number): void;
   /** Takes the notifications of a challenge's code away in so many ms; whatever settles it before does so at once. */
   settleLater(challengeId: string, inMs: number): void;
+  /** Erases everything that is kept of the account. Returns the embedded directory's entry as it was. */
+  eraseAccount(): Promise<DirectoryAccount | undefined>;
+  /** Forgets the guesses that are kept under these keys. */
+  erasePasswordGuesses(emailHashes: readonly Uint8Array[]): void;
   /** Embedded directory only. */
   setPasswordHash(passwordHash: string, now: Date): void;
   /** Embedded directory only. Returns the entry as it was, or that the address is another account's. */
@@ -352,6 +390,24 @@ export interface SupportDevice {
   readonly appOpen: boolean;
   readonly pushService: PushService | null;
   readonly pushRegisterTime: Date | null;
+}
+
+/** Which events; what is empty or null lets every one through, and all of it must hold. */
+export interface ActivityFilter {
+  readonly kinds: readonly EventKind[];
+  readonly deviceId: string | null;
+  /** Only what was odd. */
+  readonly unusualOnly: boolean;
+  /** From then on. */
+  readonly startTime: Date | null;
+  /** Before then. */
+  readonly endTime: Date | null;
+}
+
+export interface EventPage {
+  readonly events: readonly LoginEvent[];
+  /** The id to go on from; undefined where there is no more. */
+  readonly next: string | undefined;
 }
 
 /** PostgreSQL. Every method refuses with DEPENDENCY_UNAVAILABLE where it is out of reach or silent. */
@@ -398,6 +454,26 @@ export interface Store {
   deleteStream(accountId: string, streamId: string): Promise<void>;
   /** Writes an event that nothing else depends on. For an account that does not exist it does the same work in vain. */
   appendEvent(event: LoginEvent): Promise<void>;
-  /** Events older than `before` (an event id; null for the newest), newest first. */
-  listEvents(accountId: string, before: string | null, notBefore: Date, count: number): Promise<readonly LoginEvent[]>;
+  /**
+   * Erases the oldest of what is kept of an account, in steps that commit one by one and take little each, until no more is left
+   * than one transaction can erase; of most accounts nothing.
+   */
+  eraseOldest(accountId: string): Promise<void>;
+  findEvent(accountId: string, eventId: string): Promise<LoginEvent | undefined>;
+  /**
+   * Writes the job that mails the link of a forgotten password, in the caller's language or the account's own. For an
+   * account that does not exist it does the same work in vain.
+   */
+  promisePasswordReset(accountId: string, locale: string | null): Promise<void>;
+  /**
+   * Events that fit the filter, older than `before` (an event id; null for the newest) and not before `notBefore`, newest
+   * first, `count` at most. With a filter of more than time there may be fewer of them while there is more to come.
+   */
+  listEvents(
+    accountId: string,
+    filter: ActivityFilter,
+    before: string | null,
+    notBefore: Date,
+    count: number,
+  ): Promise<EventPage>;
 }

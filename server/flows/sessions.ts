@@ -1,7 +1,7 @@
 // Sessions: opening, checking, refreshing and ending them. The only place that makes tokens.
 
 import type { Account } from '../domain/account.ts';
-import type { Device } from '../domain/device.ts';
+import { type Device, lastSeen } from '../domain/device.ts';
 import { DomainError } from '../domain/errors.ts';
 import {
   type AuthenticationMethod,
@@ -239,9 +239,7 @@ export async function refreshSession(deps: Deps, refreshToken: string, caller: C
     tx.noteDeviceUse({
       deviceId: session.deviceId,
       appVersion: caller.appVersion,
-      lastUseTime: now,
-      lastIpAddress: origin.ipAddress,
-      lastPlace: origin.place,
+      ...lastSeen(origin, now),
     });
     return { ok: { opened: { session: rotated, refreshToken: refresh.token }, account } };
   };

@@ -9,13 +9,21 @@ import {
   chooseDefaultChannel,
   viewChannels,
 } from '../domain/challenge.ts';
-import { DomainError } from '../domain/errors.ts';
 import type { LoginEvent } from '../domain/login-event.ts';
 import { maskEmail } from '../domain/mask.ts';
 import { isVerified } from '../domain/session.ts';
 import { appendAndAlert } from './alerts.ts';
 import { type ChallengeGrant, openChallenge, tryCode, viewIn } from './codes.ts';
-import { type Deps, decideFor, describe, eventOfDevice, type Outcome, refuse, type SignedInCaller } from './context.ts';
+import {
+  type Deps,
+  decideFor,
+  describe,
+  directoryAccountOf,
+  eventOfDevice,
+  type Outcome,
+  refuse,
+  type SignedInCaller,
+} from './context.ts';
 import type { DirectoryAccount } from './ports.ts';
 
 export interface Settings {
@@ -78,6 +86,7 @@ export async function updateSettings(
         { account, directory },
         caller,
         { purpose: 'SWITCH_OFF', requestId: null, sessionId, deviceId: caller.device.deviceId, device },
+        [],
         now,
       );
       return 'refused' in opened ? opened : { ok: { challengeGrant: opened.ok } };
@@ -127,10 +136,4 @@ function settingsOf(
     ),
     passwordChangeRequired: account.passwordChangeRequired,
   };
-}
-
-async function directoryAccountOf(deps: Deps, caller: SignedInCaller): Promise<DirectoryAccount> {
-  const account = await deps.directory.getAccount(caller.session.accountId);
-  if (account === undefined) throw new DomainError({ reason: 'SESSION_INVALID', cause: 'UNKNOWN' });
-  return account;
 }

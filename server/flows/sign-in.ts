@@ -1,15 +1,24 @@
 // Sign-in: password, then trust or a code. Counts before it looks, and decides in one transaction under the account's lock.
 
 import type { Account } from '../domain/account.ts';
-import type { Device, DeviceDescription } from '../domain/device.ts';
-import { normaliseEmail } from '../domain/email.ts';
+import type { AppDevice, Challenge } from '../domain/challenge.ts';
+import { type Device, type DeviceDescription, type Origin, signedIn } from '../domain/device.ts';
 import { DomainError, isOutage } from '../domain/errors.ts';
-import { admitPasswordGuess } from '../domain/limits.ts';
-import { networkOf } from '../domain/network.ts';
+import type { AuthenticationMethod } from '../domain/session.ts';
 import { isTrusted } from '../domain/trust.ts';
+import {
+  countriesAfter,
+  findUnusual,
+  isAlarming,
+  ownPlace,
+  type Sighting,
+  type StepUp,
+  type UnusualFinding,
+} from '../domain/unusual.ts';
 import { appendAndAlert } from './alerts.ts';
 import { type ChallengeGrant, openChallenge, reissueChallenge, tryCode, viewIn } from './codes.ts';
-import { type Caller, type Deps, decide, eventOf, type Outcome, refuse } from './context.ts';
+import { type Caller, type Deps, decide, eventOf, type Outcome, oddities, refuse } from './context.ts';
+import { countGuess, guessesAt } from './password-guesses.ts';
 import type { AccountTransaction, DirectoryAccount } from './ports.ts';
 import { grantSession, type OpenedSession, openSession, reopenSession, type SessionGrant } from './sessions.ts';
 import { makeRoomForOne, newDevice } from './trusted-devices.ts';
@@ -28,8 +37,9 @@ export type SignInResult = { readonly session: SessionGrant } | { readonly chall
 
 export async function signIn(deps: Deps, request: SignInRequest, caller: Caller): Promise<SignInResult> {
   const now = deps.clock.now();
-  const guess = await countGuess(deps, request, caller, now);
-  const forgetGuess = () => deps.store.forgetPasswordGuess(guess.emailHash, guess.id);
+  const [guesses, trustedId] = await Promise.all([guessesAt(deps, request.email), trustedDeviceOf(deps, request, now)]);
+  const guess = await countGuess(deps, guesses, caller.ipAddress, trustedId, now);
+  const forgetGuess = () => deps.store.forgetPasswordGuess(guess.key, guess.id);
   let verdict: Awaited<ReturnType<typeof deps.directory.verifyPassword>>;
   try {
     verdict = await deps.directory.verifyPassword(request.email, request.password, caller.ipAddress);
@@ -43,9 +53,8 @@ export async function signIn(deps: Deps, request: SignInRequest, caller: Caller)
     // For an unknown address the same statement runs for an account that does not exist: the same work, the same time.
     const accountId = verdict.account?.accountId ?? deps.random.uuid(now);
     const origin = deps.places.originOf(caller.ipAddress);
-    const { deviceId } = guess;
     await deps.store.appendEvent(
-      eventOf(deps, accountId, 'PASSWORD_WRONG', now, { device: request.device, deviceId, origin }),
+      eventOf(deps, accountId, 'PASSWORD_WRONG', now, { device: request.device, deviceId: trustedId, origin }),
     );
     throw new DomainError({ reason: 'CREDENTIALS_INCORRECT' });
   }
@@ -53,18 +62,19 @@ export async function signIn(deps: Deps, request: SignInRequest, caller: Caller)
   const directory = verdict.account;
   const admit = async (tx: AccountTransaction): Promise<Outcome<Admission>> => {
     const held = request.deviceToken === '' ? undefined : deps.secrets.read(request.deviceToken);
-    const [account, known] = await Promise.all([
+    const [account, known, sightings] = await Promise.all([
       tx.account,
       held?.accountId === directory.accountId ? tx.deviceByToken(held.hash) : undefined,
+      tx.sightings(),
     ]);
     // Deleted, or given a new password, while the old one was being compared.
     const stale = verdict.passwordVersion !== undefined && account?.passwordVersion !== verdict.passwordVersion;
     const admission =
       account === undefined || stale
         ? refuse({ reason: 'CREDENTIALS_INCORRECT' })
-        : await admitDevice(deps, tx, { account, directory }, known, request, caller, now);
+        : await admitDevice(deps, tx, { account, directory, sightings }, known, request, caller, now);
     // Whatever was decided, it was no guess.
-    tx.forgetPasswordGuess(guess.emailHash, guess.id);
+    tx.forgetPasswordGuess(guess.key, guess.id);
     return admission;
   };
   const result = await decide(deps, directory.accountId, admit).catch(async (error) => {
@@ -74,38 +84,6 @@ export async function signIn(deps: Deps, request: SignInRequest, caller: Caller)
   });
   if ('challengeGrant' in result) return result;
   return { session: grantSession(deps, result.opened, result.account, '', now) };
-}
-
-/** More than the guesses that strangers have at once: whoever loses so often is one of a crowd at one address. */
-const mostLaps = 20;
-
-/** Counts the guess before the password is looked at; a trusted device has a budget of its own. */
-async function countGuess(
-  deps: Deps,
-  request: SignInRequest,
-  caller: Caller,
-  now: Date,
-): Promise<{ readonly id: string; readonly emailHash: Uint8Array; readonly deviceId: string | null }> {
-  const emailHash = deps.secrets.hashOf(normaliseEmail(request.email));
-  const [before, deviceId] = await Promise.all([
-    deps.store.passwordGuesses(emailHash),
-    trustedDeviceOf(deps, request, now),
-  ]);
-  const guess = { id: deps.random.uuid(now), time: now.getTime(), network: networkOf(caller.ipAddress), deviceId };
-  // Of those who count at once one is first; the others look again, until the budget ends it, or their patience.
-  let past = before;
-  for (let lap = 0; lap < mostLaps; lap++) {
-    const { guesses, waitMs } = admitPasswordGuess(past, guess, deps.limits);
-    if (waitMs > 0) throw new DomainError({ reason: 'RATE_LIMITED', retryAfterMs: waitMs });
-    const counted = await deps.store.replacePasswordGuesses(emailHash, past, guesses, now).catch(async (error) => {
-      // It may have been counted, and nothing will be compared.
-      await deps.store.forgetPasswordGuess(emailHash, guess.id).catch(() => {});
-      throw error;
-    });
-    if (counted) return { id: guess.id, emailHash, deviceId };
-    past = await deps.store.passwordGuesses(emailHash);
-  }
-  throw new DomainError({ reason: 'DEPENDENCY_UNAVAILABLE', retryAfterMs: 500 });
 }
 
 /** The id of the trusted device that presents itself for this very address, or null. */
@@ -124,39 +102,52 @@ type Admission =
   | { readonly opened: OpenedSession; readonly account: Account }
   | { readonly challengeGrant: ChallengeGrant };
 
+/** Who signs in, and where the account's devices were last used. */
+interface Owner {
+  readonly account: Account;
+  readonly directory: DirectoryAccount;
+  readonly sightings: readonly Sighting[];
+}
+
 /** The password was right: a trusted device, or an account without two-step verification, gets a session. */
 async function admitDevice(
   deps: Deps,
   tx: AccountTransaction,
-  owner: { readonly account: Account; readonly directory: DirectoryAccount },
+  owner: Owner,
   known: Device | undefined,
   request: SignInRequest,
   caller: Caller,
   now: Date,
 ): Promise<Outcome<Admission>> {
-  const { account } = owner;
+  const { account, sightings } = owner;
   const origin = deps.places.originOf(caller.ipAddress);
-  if (known !== undefined && isTrusted(known, deps.limits, now)) {
-    tx.endSessions({ deviceId: known.deviceId }, 'REPLACED', now);
-    tx.saveDevice({
-      ...known,
-      ...request.device,
-      // Its owner may have renamed it here; what it calls itself does not undo that.
-      displayName: known.displayName,
-      lastUseTime: now,
-      lastIpAddress: origin.ipAddress,
-      lastPlace: origin.place,
-    });
-    const opened = openSession(deps, tx, known, ['pwd', 'device'], now);
-    tx.appendEvent(
-      eventOf(deps, account.accountId, 'SIGNED_IN_TRUSTED_DEVICE', now, {
-        device: { ...request.device, displayName: known.displayName },
-        deviceId: known.deviceId,
-        sessionId: opened.session.sessionId,
-        origin,
-      }),
+  const trusted = known !== undefined && isTrusted(known, deps.limits, now) ? known : undefined;
+  const arrival = { time: now, origin, deviceId: trusted?.deviceId ?? null };
+  const findings = findUnusual(arrival, { sightings, countries: account.countries ?? [] });
+  const asksMore = account.twoStepEnabled && deps.stepUpOn.some((cause) => isAmong(findings, cause));
+
+  if (trusted !== undefined && !asksMore) {
+    // Its owner may have renamed it here; what it calls itself does not undo that.
+    const device = { ...request.device, displayName: trusted.displayName };
+    const opened = replaceSession(
+      deps,
+      tx,
+      { ...trusted, ...device, ...signedIn(origin, now) },
+      ['pwd', 'device'],
+      now,
     );
-    return { ok: { opened, account } };
+    const learned = learnCountry(tx, account, origin);
+    const event = eventOf(deps, account.accountId, 'SIGNED_IN_TRUSTED_DEVICE', now, {
+      device,
+      deviceId: trusted.deviceId,
+      sessionId: opened.session.sessionId,
+      origin,
+      ...oddities(findings),
+    });
+    if (isAlarming(findings)) {
+      appendAndAlert(deps, tx, 'UNUSUAL_SIGN_IN', event, await tx.appDevices(now), trusted.deviceId, now);
+    } else tx.appendEvent(event);
+    return { ok: { opened, account: learned } };
   }
 
   if (!account.twoStepEnabled) {
@@ -167,33 +158,69 @@ async function admitDevice(
     const device = newDevice(deps, account.accountId, request.device, origin, now);
     tx.insertDevice(device);
     const opened = openSession(deps, tx, device, ['pwd'], now);
+    const learned = learnCountry(tx, account, origin);
     const event = eventOf(deps, account.accountId, 'SIGNED_IN_WITHOUT_TWO_STEP', now, {
       device: request.device,
       deviceId: device.deviceId,
       sessionId: opened.session.sessionId,
       origin,
-      unusual: ['NEW_DEVICE'],
+      ...oddities(findings),
     });
     // No code bounds such sign-ins: whoever has the password must not fill the owner's mailbox with them.
     if (noticed >= deps.limits.challengesPerAccount.count) tx.appendEvent(event);
     else appendAndAlert(deps, tx, 'NEW_SIGN_IN', event, others, device.deviceId, now);
-    return { ok: { opened, account } };
+    return { ok: { opened, account: learned } };
   }
 
   if (request.requestId !== null) {
     const since = new Date(now.getTime() - deps.limits.repeatWindowMs);
     const repeated = await tx.challengeByRequest(request.requestId, since);
-    if (repeated !== undefined) return { ok: { challengeGrant: await reissueChallenge(deps, tx, repeated, now) } };
+    const isSame = repeated?.deviceId === (trusted?.deviceId ?? null);
+    if (repeated !== undefined && isSame)
+      return { ok: { challengeGrant: await reissueChallenge(deps, tx, repeated, now) } };
   }
   const opened = await openChallenge(
     deps,
     tx,
     owner,
     caller,
-    { purpose: 'SIGN_IN', requestId: request.requestId, sessionId: null, deviceId: null, device: request.device },
+    {
+      purpose: 'SIGN_IN',
+      requestId: request.requestId,
+      sessionId: null,
+      // A trusted device that is asked all the same: its own screen must not show the code.
+      deviceId: trusted?.deviceId ?? null,
+      device: request.device,
+    },
+    findings,
     now,
   );
   return 'refused' in opened ? opened : { ok: { challengeGrant: opened.ok } };
+}
+
+const isAmong = (findings: readonly UnusualFinding[], cause: StepUp) =>
+  findings.some(({ unusual }) => unusual === cause);
+
+/** Notes the country of a sign-in that succeeded, where it is a new one. */
+function learnCountry(tx: AccountTransaction, account: Account, origin: Origin): Account {
+  const countries = countriesAfter(account.countries, ownPlace(origin));
+  if (countries === account.countries) return account;
+  const learned = { ...account, countries };
+  tx.saveAccount(learned);
+  return learned;
+}
+
+/** A device that is known signs in again: the session of before ends. */
+function replaceSession(
+  deps: Deps,
+  tx: AccountTransaction,
+  device: Device,
+  amr: readonly AuthenticationMethod[],
+  now: Date,
+): OpenedSession {
+  tx.endSessions({ deviceId: device.deviceId }, 'REPLACED', now);
+  tx.saveDevice(device);
+  return openSession(deps, tx, device, amr, now);
 }
 
 interface VerifiedSignIn {
@@ -215,11 +242,12 @@ export async function verifyCode(
   const now = deps.clock.now();
   const key = { challengeToken: held.hash };
   const verify = async (tx: AccountTransaction): Promise<Outcome<VerifiedSignIn>> => {
-    const [before, challenge, trusted, others] = await Promise.all([
+    const [before, challenge, withTrust, others, sightings] = await Promise.all([
       tx.account,
       tx.challengeByToken(held.hash),
-      trustDevice ? tx.devicesWithTrust() : [],
+      tx.devicesWithTrust(),
       tx.appDevices(now),
+      tx.sightings(),
     ]);
     if (before === undefined || challenge?.purpose !== 'SIGN_IN') return refuse({ reason: 'CHALLENGE_UNKNOWN' });
     const tried = await tryCode(deps, tx, before, challenge, code, caller, now);
@@ -233,21 +261,27 @@ export async function verifyCode(
       if (session === undefined || device === undefined || session.endCause !== null || session.firstUseTime !== null) {
         return refuse({ reason: 'CHALLENGE_CLOSED', challenge: await viewIn(deps, tx, challenge, now) });
       }
-      const secret = device.tokenHash === null ? undefined : deps.secrets.issue(account.accountId);
+      // A device that was trusted before keeps the token that it has.
+      const hasToken = device.tokenHash !== null && challenge.deviceId === null;
+      const secret = hasToken ? deps.secrets.issue(account.accountId) : undefined;
       if (secret !== undefined) tx.saveDevice({ ...device, tokenHash: secret.hash });
       return { ok: { opened: reopenSession(deps, tx, session), account, deviceToken: secret?.token ?? '' } };
     }
 
-    if (account !== before) tx.saveAccount(account);
     const origin = deps.places.originOf(caller.ipAddress);
-    const secret = trustDevice ? deps.secrets.issue(account.accountId) : undefined;
-    if (trustDevice) makeRoomForOne(deps, tx, trusted, others, now);
-    const device: Device = {
-      ...newDevice(deps, account.accountId, { ...challenge.device, appVersion: caller.appVersion }, origin, now),
-      ...(secret === undefined ? {} : { tokenHash: secret.hash, trustTime: now }),
-    };
-    tx.insertDevice(device);
-    const opened = openSession(deps, tx, device, ['pwd', 'otp'], now);
+    const countries = countriesAfter(account.countries, ownPlace(origin));
+    const after = countries === account.countries ? account : { ...account, countries };
+    if (after !== before) tx.saveAccount(after);
+    // A trusted device that was asked all the same keeps its trust and its token.
+    const known = withTrust.find(
+      (device) => device.deviceId === challenge.deviceId && isTrusted(device, deps.limits, now),
+    );
+    const arrival = { time: now, origin, deviceId: known?.deviceId ?? null };
+    const findings = findUnusual(arrival, { sightings, countries: before.countries ?? [] });
+    const { device, opened, deviceToken } =
+      known === undefined
+        ? admitNew(deps, tx, { challenge, withTrust, others, trustDevice }, caller, origin, now)
+        : admitAgain(deps, tx, known, caller, origin, now);
     tx.saveChallenge({ ...challenge, state: 'VERIFIED', settleTime: now, sessionId: opened.session.sessionId });
     const event = eventOf(deps, account.accountId, 'SIGNED_IN_WITH_CODE', now, {
       device: challenge.device,
@@ -255,11 +289,62 @@ export async function verifyCode(
       sessionId: opened.session.sessionId,
       challengeId: challenge.challengeId,
       origin,
-      unusual: ['NEW_DEVICE'],
+      ...oddities(findings),
     });
-    appendAndAlert(deps, tx, 'NEW_SIGN_IN', event, others, device.deviceId, now);
-    return { ok: { opened, account, deviceToken: secret?.token ?? '' } };
+    if (known !== undefined && !isAlarming(findings)) tx.appendEvent(event);
+    else {
+      const kind = known === undefined ? 'NEW_SIGN_IN' : 'UNUSUAL_SIGN_IN';
+      appendAndAlert(deps, tx, kind, event, others, device.deviceId, now);
+    }
+    return { ok: { opened, account: after, deviceToken } };
   };
   const { opened, account, deviceToken } = await decide(deps, held.accountId, verify, key);
   return grantSession(deps, opened, account, deviceToken, now);
+}
+
+interface Admitted {
+  readonly device: Device;
+  readonly opened: OpenedSession;
+  readonly deviceToken: string;
+}
+
+/** A new device, trusted unless it declines. */
+function admitNew(
+  deps: Deps,
+  tx: AccountTransaction,
+  asked: {
+    readonly challenge: Challenge;
+    readonly withTrust: readonly Device[];
+    readonly others: readonly AppDevice[];
+    readonly trustDevice: boolean;
+  },
+  caller: Caller,
+  origin: Origin,
+  now: Date,
+): Admitted {
+  const { challenge, withTrust, others, trustDevice } = asked;
+  const { accountId } = challenge;
+  const secret = trustDevice ? deps.secrets.issue(accountId) : undefined;
+  if (trustDevice) makeRoomForOne(deps, tx, withTrust, others, now);
+  const device: Device = {
+    ...newDevice(deps, accountId, { ...challenge.device, appVersion: caller.appVersion }, origin, now),
+    ...(secret === undefined ? {} : { tokenHash: secret.hash, trustTime: now }),
+  };
+  tx.insertDevice(device);
+  const opened = openSession(deps, tx, device, ['pwd', 'otp'], now);
+  return { device, opened, deviceToken: secret?.token ?? '' };
+}
+
+/** A device that is trusted already. */
+function admitAgain(
+  deps: Deps,
+  tx: AccountTransaction,
+  known: Device,
+  caller: Caller,
+  origin: Origin,
+  now: Date,
+): Admitted {
+  const device = { ...known, appVersion: caller.appVersion, ...signedIn(origin, now) };
+  const opened = replaceSession(deps, tx, device, ['pwd', 'device', 'otp'], now);
+  return { device, opened, deviceToken: '' };
 }

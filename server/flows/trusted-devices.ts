@@ -1,7 +1,7 @@
 // The devices of an account: new ones, the list, what they change of themselves, and how trust ends.
 
 import type { AppDevice } from '../domain/challenge.ts';
-import type { Device, DeviceDescription, Origin, PushRegistration } from '../domain/device.ts';
+import { type Device, type DeviceDescription, type Origin, type PushRegistration, signedIn } from '../domain/device.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { LoginEvent } from '../domain/login-event.ts';
 import { displacedByOneMore, isTrusted } from '../domain/trust.ts';
@@ -26,9 +26,7 @@ export function newDevice(
     trustTime: null,
     trustEndTime: null,
     createTime: now,
-    lastUseTime: now,
-    lastIpAddress: origin.ipAddress,
-    lastPlace: origin.place,
+    ...signedIn(origin, now),
   };
 }
 
@@ -55,7 +53,7 @@ export function endTrust(tx: AccountTransaction, device: Device, now: Date): voi
 }
 
 /** Which device was removed; from where is the remover's. */
-function removalEvent(deps: Deps, device: Device, now: Date, more: Partial<LoginEvent> = {}): LoginEvent {
+export function removalEvent(deps: Deps, device: Device, now: Date, more: Partial<LoginEvent> = {}): LoginEvent {
   return eventOf(deps, device.accountId, 'DEVICE_REMOVED', now, {
     device: describe(device, device.appVersion),
     deviceId: device.deviceId,

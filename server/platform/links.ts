@@ -2,7 +2,7 @@
 // row that it names.
 
 import { createHmac, timingSafeEqual } from 'node:crypto';
-import type { DenyLink, Links } from '../flows/ports.ts';
+import type { Link, LinkPower, Links } from '../flows/ports.ts';
 import type { NamedKey } from './keys.ts';
 
 /** Longer ones are none of ours: an account's id has at most 128 bytes, each of which JSON may write as six. */
@@ -16,8 +16,8 @@ export function createLinks(keys: readonly NamedKey[]): Links {
   const [signing] = keys;
   if (signing === undefined) throw new Error('no key');
   return {
-    sign: ({ accountId, challengeId, expireTime }) => {
-      const said = [signing.keyId, Math.floor(expireTime.getTime() / 1000), challengeId, accountId];
+    sign: ({ accountId, may, expireTime }) => {
+      const said = [signing.keyId, Math.floor(expireTime.getTime() / 1000), written(may), accountId];
       const payload = Buffer.from(JSON.stringify(said)).toString('base64url');
       return `${payload}.${macOf(signing, payload).toString('base64url')}`;
     },
@@ -34,17 +34,37 @@ export function createLinks(keys: readonly NamedKey[]): Links {
   };
 }
 
-function parse(payload: string): { readonly keyId: string; readonly link: DenyLink } | undefined {
+/** A denial is written as its challenge's id alone, as a release before has; whatever else, it takes for no link. */
+function written(power: LinkPower) {
+  switch (power.kind) {
+    case 'deny':
+      return power.challengeId;
+    case 'report':
+      return { event: power.eventId };
+    case 'reset':
+      return { passwordVersion: power.passwordVersion, emailHash: power.emailHash };
+  }
+}
+
+function powerOf(said: unknown): LinkPower | undefined {
+  if (typeof said === 'string') return { kind: 'deny', challengeId: said };
+  if (typeof said !== 'object' || said === null) return undefined;
+  if ('event' in said && typeof said.event === 'string') return { kind: 'report', eventId: said.event };
+  if (!('passwordVersion' in said && 'emailHash' in said)) return undefined;
+  const { passwordVersion, emailHash } = said;
+  if (typeof passwordVersion !== 'number' || typeof emailHash !== 'string') return undefined;
+  return { kind: 'reset', passwordVersion, emailHash };
+}
+
+function parse(payload: string): { readonly keyId: string; readonly link: Link } | undefined {
   try {
     const said: unknown = JSON.parse(Buffer.from(payload, 'base64url').toString());
     if (!Array.isArray(said)) return undefined;
-    const [keyId, seconds, challengeId, accountId] = said as readonly unknown[];
+    const [keyId, seconds, power, accountId] = said as readonly unknown[];
+    const may = powerOf(power);
     const wellFormed =
-      typeof keyId === 'string' &&
-      typeof seconds === 'number' &&
-      typeof challengeId === 'string' &&
-      typeof accountId === 'string';
-    return wellFormed ? { keyId, link: { accountId, challengeId, expireTime: new Date(seconds * 1000) } } : undefined;
+      typeof keyId === 'string' && typeof seconds === 'number' && may !== undefined && typeof accountId === 'string';
+    return wellFormed ? { keyId, link: { accountId, may, expireTime: new Date(seconds * 1000) } } : undefined;
   } catch {
     return undefined;
   }

@@ -4,6 +4,7 @@ import type { DescMethod, DescService } from '@bufbuild/protobuf';
 import { Accounts } from '../../gen/countersign/internal/v1/accounts_pb.ts';
 import { Sessions } from '../../gen/countersign/internal/v1/sessions_pb.ts';
 import { Support } from '../../gen/countersign/internal/v1/support_pb.ts';
+import { Account } from '../../gen/countersign/v1/account_pb.ts';
 import { LoginActivity } from '../../gen/countersign/v1/login_activity_pb.ts';
 import { TrustedDevices } from '../../gen/countersign/v1/trusted_devices_pb.ts';
 import { TwoStepAuth } from '../../gen/countersign/v1/two_step_auth_pb.ts';
@@ -32,7 +33,13 @@ const trustedDevices: LevelsOf<typeof TrustedDevices> = {
   updateDevice: 'session',
   watchDevice: 'session',
 };
-const loginActivity: LevelsOf<typeof LoginActivity> = { listLoginActivity: 'session' };
+const loginActivity: LevelsOf<typeof LoginActivity> = { listLoginActivity: 'session', reportLoginActivity: 'verified' };
+const account: LevelsOf<typeof Account> = {
+  getAccount: 'session',
+  changePassword: 'session',
+  requestPasswordReset: 'none',
+  resetPassword: 'none',
+};
 
 const accounts: ScopesOf<typeof Accounts> = {
   createAccount: 'accounts',
@@ -40,6 +47,7 @@ const accounts: ScopesOf<typeof Accounts> = {
   updateAccount: 'accounts',
   setPassword: 'accounts',
   resetVerification: 'accounts',
+  deleteAccount: 'accounts',
 };
 const sessions: ScopesOf<typeof Sessions> = {
   introspectSession: 'sessions',
@@ -53,6 +61,7 @@ const levels = new Map<DescMethod, Level | 'none'>([
   ...entries(TwoStepAuth, twoStepAuth),
   ...entries(TrustedDevices, trustedDevices),
   ...entries(LoginActivity, loginActivity),
+  ...entries(Account, account),
 ]);
 const scopes = new Map<DescMethod, Scope>([
   ...entries(Accounts, accounts),

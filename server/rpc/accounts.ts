@@ -5,6 +5,7 @@ import type { Accounts } from '../../gen/countersign/internal/v1/accounts_pb.ts'
 import {
   createAccount,
   type Deps,
+  deleteAccount,
   getAccount,
   resetVerification,
   setPassword,
@@ -30,6 +31,10 @@ export function accounts(deps: Deps): ServiceImpl<typeof Accounts> {
     },
     async resetVerification({ accountId }) {
       return { account: accountToProto(await resetVerification(deps, accountId)) };
+    },
+    async deleteAccount({ accountId }) {
+      await deleteAccount(deps, accountId);
+      return {};
     },
   };
 }

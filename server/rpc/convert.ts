@@ -1,7 +1,7 @@
 // Domain ↔ wire, value by value. Every map is exhaustive: a new value does not compile until it is mapped.
 
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { durationFromMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { AccountSchema } from '../../gen/countersign/internal/v1/account_pb.ts';
 import { type AdviceNoteSchema, Advice as AdviceProto } from '../../gen/countersign/v1/advice_pb.ts';
 import {
@@ -21,8 +21,10 @@ import {
 } from '../../gen/countersign/v1/device_pb.ts';
 import { ConnectionType as ConnectionTypeProto, type LocationSchema } from '../../gen/countersign/v1/location_pb.ts';
 import {
+  AnonymousNetwork,
   EventKind as EventKindProto,
   type LoginEventSchema,
+  type UnusualDetailSchema,
   Unusual as UnusualProto,
 } from '../../gen/countersign/v1/login_event_pb.ts';
 import type { SessionSchema } from '../../gen/countersign/v1/session_pb.ts';
@@ -33,13 +35,17 @@ import {
 import type { Advice } from '../domain/advice.ts';
 import type { ChallengeState, ChallengeView, Channel, ChannelView, Delivery, Purpose } from '../domain/challenge.ts';
 import type { Device, DeviceDescription, Platform, PushRegistration } from '../domain/device.ts';
-import { type EventKind, type LoginEvent, timeOfUuid, type Unusual } from '../domain/login-event.ts';
-import type { ConnectionType, Place } from '../domain/place.ts';
+import { type EventKind, type LoginEvent, timeOfUuid } from '../domain/login-event.ts';
+import type { AnonymousKind, ConnectionType, Place } from '../domain/place.ts';
+import type { Unusual, UnusualFinding } from '../domain/unusual.ts';
 import type { AccountDetails } from '../flows/accounts.ts';
 import type { ChallengeGrant } from '../flows/codes.ts';
 import type { DeviceChallengeView } from '../flows/codes-in-app.ts';
+import type { Caller, Deps } from '../flows/context.ts';
+import type { Places } from '../flows/ports.ts';
 import type { SessionGrant } from '../flows/sessions.ts';
 import { textsFor } from '../texts/texts.ts';
+import { unusualInWords } from '../texts/unusual.ts';
 
 const platforms: Readonly<Record<Platform, PlatformProto>> = {
   IOS: PlatformProto.IOS,
@@ -91,6 +97,15 @@ const unusuals: Readonly<Record<Unusual, UnusualProto>> = {
   ANONYMOUS_NETWORK: UnusualProto.ANONYMOUS_NETWORK,
 };
 
+const anonymousNetworks: Readonly<Record<AnonymousKind, AnonymousNetwork>> = {
+  VPN: AnonymousNetwork.VPN,
+  HOSTING: AnonymousNetwork.HOSTING,
+  PUBLIC_PROXY: AnonymousNetwork.PUBLIC_PROXY,
+  RESIDENTIAL_PROXY: AnonymousNetwork.RESIDENTIAL_PROXY,
+  TOR_EXIT: AnonymousNetwork.TOR_EXIT,
+  OTHER: AnonymousNetwork.OTHER,
+};
+
 const connectionTypes: Readonly<Record<ConnectionType, ConnectionTypeProto>> = {
   CABLE_DSL: ConnectionTypeProto.CABLE_DSL,
   CELLULAR: ConnectionTypeProto.CELLULAR,
@@ -115,6 +130,9 @@ export const channelToProto = (channel: Channel): ChannelProto => channels[chann
 
 /** Validation has refused what is not in the map. */
 export const channelFromProto = (channel: ChannelProto): Channel => meaningOf(channels, channel);
+
+/** The same. */
+export const eventKindFromProto = (kind: EventKindProto): EventKind => meaningOf(eventKinds, kind);
 
 function meaningOf<V extends string, P>(map: Readonly<Record<V, P>>, sought: P): V {
   for (const value of Object.keys(map) as V[]) if (map[value] === sought) return value;
@@ -170,7 +188,26 @@ export function placeToProto(place: Place): MessageInitShape<typeof LocationSche
   };
 }
 
-const location = (place: Place | null) => (place === null ? {} : { location: placeToProto(place) });
+/** Who reads: in which language, and what names places in it. */
+export interface Reader {
+  readonly locale: string;
+  readonly places: Pick<Places, 'named'>;
+}
+
+export const readerOf = ({ places }: Pick<Deps, 'places'>, { locale }: Pick<Caller, 'locale'>): Reader => ({
+  places,
+  locale: locale ?? 'en',
+});
+
+/** Of an address; named in the reader's language as far as the databases have it. */
+function locationOf(
+  place: Place | null,
+  ipAddress: string,
+  { places, locale }: Reader,
+): { readonly location?: MessageInitShape<typeof LocationSchema> } {
+  const named = places.named(place, ipAddress, locale);
+  return named === null ? {} : { location: placeToProto(named) };
+}
 
 export function channelToOption(view: ChannelView, locale: string): MessageInitShape<typeof ChannelOptionSchema> {
   return {
@@ -200,12 +237,16 @@ export function challengeToProto(challenge: ChallengeView, locale: string) {
 /** A challenge as a trusted device sees it. */
 export function deviceChallengeToProto(
   view: DeviceChallengeView,
-  locale: string,
+  reader: Reader,
 ): MessageInitShape<typeof ChallengeSchema> {
   const { device, origin } = view.requester;
   return {
-    ...challengeToProto(view, locale),
-    requester: { device: deviceToProto(device), ...location(origin.place), ipAddress: origin.ipAddress },
+    ...challengeToProto(view, reader.locale),
+    requester: {
+      device: deviceToProto(device),
+      ...locationOf(origin.place, origin.ipAddress, reader),
+      ipAddress: origin.ipAddress,
+    },
   };
 }
 
@@ -236,7 +277,9 @@ export function sessionToProto(session: SessionGrant, locale: string): MessageIn
 export function trustedDeviceToProto(
   device: Device,
   currentDeviceId: string,
+  reader: Reader,
 ): MessageInitShape<typeof TrustedDeviceSchema> {
+  const { location } = locationOf(device.lastPlace, device.lastIpAddress, reader);
   return {
     deviceId: device.deviceId,
     displayName: device.displayName || device.model,
@@ -246,25 +289,43 @@ export function trustedDeviceToProto(
     appVersion: device.appVersion,
     ...(device.trustTime === null ? {} : { trustTime: timestampFromDate(device.trustTime) }),
     lastUseTime: timestampFromDate(device.lastUseTime),
-    ...(device.lastPlace === null ? {} : { lastLocation: placeToProto(device.lastPlace) }),
+    ...(location === undefined ? {} : { lastLocation: location }),
     current: device.deviceId === currentDeviceId,
   };
 }
 
-export function eventToProto(event: LoginEvent, currentDeviceId: string): MessageInitShape<typeof LoginEventSchema> {
-  const { connectionType } = event.origin;
+function unusualToProto(finding: UnusualFinding, locale: string): MessageInitShape<typeof UnusualDetailSchema> {
+  return {
+    unusual: unusuals[finding.unusual],
+    text: unusualInWords(finding, textsFor(locale)),
+    ...(finding.unusual === 'IMPOSSIBLE_TRAVEL'
+      ? { distanceKm: finding.distanceKm, elapsed: durationFromMs(finding.elapsedMs) }
+      : {}),
+  };
+}
+
+export function eventToProto(
+  event: LoginEvent,
+  currentDeviceId: string,
+  reader: Reader,
+): MessageInitShape<typeof LoginEventSchema> {
+  const { connectionType, network, anonymous = [] } = event.origin;
   return {
     eventId: event.eventId,
     time: timestampFromDate(timeOfUuid(event.eventId)),
     kind: eventKinds[event.kind],
     ...(event.device === null ? {} : { device: deviceToProto(event.device) }),
     ipAddress: event.origin.ipAddress,
-    ...location(event.origin.place),
+    ...locationOf(event.origin.place, event.origin.ipAddress, reader),
     ...(connectionType === null ? {} : { connectionType: connectionTypes[connectionType] }),
     unusual: event.unusual.map((unusual) => unusuals[unusual]),
     ...(event.channel === null ? {} : { channel: channels[event.channel] }),
     currentDevice: event.deviceId === currentDeviceId,
     reported: event.reported,
+    unusualDetails: (event.unusualDetails ?? []).map((finding) => unusualToProto(finding, reader.locale)),
+    anonymousNetworks: anonymous.map((kind) => anonymousNetworks[kind]),
+    ...(network === undefined ? {} : { autonomousSystem: network }),
+    deviceId: event.deviceId ?? '',
   };
 }
 

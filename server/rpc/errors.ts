@@ -12,7 +12,8 @@ import {
   LocalizedMessageSchema,
   RetryInfoSchema,
 } from '../../gen/google/rpc/error_details_pb.ts';
-import { DomainError, type Reason, type Refusal } from '../domain/errors.ts';
+import { DomainError, type FieldViolation, type Reason, type Refusal } from '../domain/errors.ts';
+import { describeWeakness } from '../domain/password.ts';
 import { textsFor } from '../texts/texts.ts';
 import { challengeToProto, platformToProto } from './convert.ts';
 
@@ -47,6 +48,7 @@ const codes: Readonly<Record<Reason | WireReason, Code>> = {
   VERIFICATION_LOCKED: Code.FailedPrecondition,
   DEVICE_UNKNOWN: Code.NotFound,
   EVENT_UNKNOWN: Code.NotFound,
+  RESET_TOKEN_INVALID: Code.FailedPrecondition,
   ACCOUNT_UNKNOWN: Code.NotFound,
   ACCOUNT_EXISTS: Code.AlreadyExists,
   PASSWORD_WEAK: Code.InvalidArgument,
@@ -77,8 +79,9 @@ export function refusalToConnectError(refusal: Refusal, locale: string, cause?: 
   if ('retryAfterMs' in refusal) {
     details.push({ desc: RetryInfoSchema, value: { retryDelay: durationFromMs(Math.ceil(refusal.retryAfterMs)) } });
   }
-  if ('violations' in refusal) {
-    const fieldViolations = refusal.violations.map(({ field, description }) => ({ field, description }));
+  const violations = violationsOf(refusal);
+  if (violations.length > 0) {
+    const fieldViolations = violations.map(({ field, description }) => ({ field, description }));
     details.push({ desc: BadRequestSchema, value: { fieldViolations } });
   }
   if ('challenge' in refusal && refusal.challenge !== undefined) {
@@ -94,10 +97,20 @@ export function refusalToConnectError(refusal: Refusal, locale: string, cause?: 
     };
     details.push({ desc: ClientVersionRequirementSchema, value });
   }
-  const message = textsFor(locale).reasons[reason];
-  details.push({ desc: LocalizedMessageSchema, value: { locale: textsFor(locale).locale, message } });
+  const texts = textsFor(locale);
+  const why = refusal.reason === 'PASSWORD_WEAK' ? refusal.weaknesses.map((each) => texts.weaknesses[each]) : [];
+  const message = [texts.reasons[reason], ...why].join(' ');
+  details.push({ desc: LocalizedMessageSchema, value: { locale: texts.locale, message } });
   const metadata: Record<string, string> = refusal.reason === 'SESSION_INVALID' ? { cause: refusal.cause } : {};
   return makeError(reason, developerMessage(refusal), metadata, details, cause);
+}
+
+/** Which fields of the request are at fault. */
+function violationsOf(refusal: Refusal): readonly FieldViolation[] {
+  if (refusal.reason === 'REQUEST_INVALID') return refusal.violations;
+  if (refusal.reason !== 'PASSWORD_WEAK') return [];
+  const { field, weaknesses } = refusal;
+  return weaknesses.map((weakness) => ({ field, description: describeWeakness(weakness) }));
 }
 
 type Detail = NonNullable<ConstructorParameters<typeof ConnectError>[3]>[number];
@@ -114,8 +127,9 @@ function developerMessage(refusal: Refusal): string {
     }
     return `send countersign-client-version (1 to 4 numbers, such as ${minimumVersion}) and countersign-client-platform (ios, android or web) with every call; ${minimumVersion} or newer is served`;
   }
-  if ('violations' in refusal) {
-    return refusal.violations
+  const violations = violationsOf(refusal);
+  if (violations.length > 0) {
+    return violations
       .map(({ field, description }) => (field === '' ? description : `${field}: ${description}`))
       .join('; ');
   }

@@ -5,6 +5,7 @@ import type { ConnectRouter } from '@connectrpc/connect';
 import { Accounts } from '../../gen/countersign/internal/v1/accounts_pb.ts';
 import { Sessions } from '../../gen/countersign/internal/v1/sessions_pb.ts';
 import { Support } from '../../gen/countersign/internal/v1/support_pb.ts';
+import { Account } from '../../gen/countersign/v1/account_pb.ts';
 import { LoginActivity } from '../../gen/countersign/v1/login_activity_pb.ts';
 import { TrustedDevices } from '../../gen/countersign/v1/trusted_devices_pb.ts';
 import { TwoStepAuth } from '../../gen/countersign/v1/two_step_auth_pb.ts';
@@ -15,19 +16,22 @@ import { authenticate } from '../flows/sessions.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Telemetry } from '../platform/telemetry.ts';
 import type { Brand } from '../texts/look.ts';
+import { account } from './account.ts';
 import { accounts } from './accounts.ts';
 import { peerContext } from './call.ts';
 import { createGate, minimumHeader } from './client-version.ts';
 import { createCors } from './cors.ts';
-import { denyHandler, denyPath } from './deny.ts';
+import { denyPage, denyPath } from './deny.ts';
 import type { RequestHandlerOptions } from './handler.ts';
 import { healthService, type ServingState } from './health.ts';
 import { internalInterceptors, logEarlyRefusal, publicInterceptors, typeAndLog } from './interceptors.ts';
+import { linkPageHandler } from './link-page.ts';
 import { loginActivity } from './login-activity.ts';
 import { measureCalls, measureEarlyRefusals, metrics } from './metrics.ts';
 import type { PendingCount } from './pending-count.ts';
 import { reflectionRoutes } from './reflection.ts';
 import { ensureRequestId, requestIdHeader } from './request-id.ts';
+import { resetPage, resetPath } from './reset.ts';
 import { jwks, sessions } from './sessions.ts';
 import { support } from './support.ts';
 import { trustedDevices } from './trusted-devices.ts';
@@ -49,7 +53,7 @@ export interface RoutesOptions {
 /** A message is a few hundred bytes; what is larger is no request of ours. */
 const readMaxBytes = 64 * 1024;
 const jwksPath = '/.well-known/jwks.json';
-const publicServices = [TwoStepAuth, TrustedDevices, LoginActivity];
+const publicServices = [TwoStepAuth, TrustedDevices, LoginActivity, Account];
 const internalServices = [Accounts, Sessions, Support];
 
 /** For apps, and for who opens a link of an e-mail. */
@@ -61,13 +65,15 @@ export function publicRoutes(options: RoutesOptions): RequestHandlerOptions {
     ...common,
     http: new Map([
       [jwksPath, jwks(deps)],
-      [denyPath, denyHandler(deps, brand, log)],
+      [denyPath, linkPageHandler(denyPage(deps, brand, log), config.trustedProxies, log)],
+      [resetPath, linkPageHandler(resetPage(deps, brand, log), config.trustedProxies, log)],
     ]),
     routes: routesOf(options, publicServices, (router) =>
       router
         .service(TwoStepAuth, twoStepAuth(deps))
         .service(TrustedDevices, trustedDevices(deps))
-        .service(LoginActivity, loginActivity(deps)),
+        .service(LoginActivity, loginActivity(deps))
+        .service(Account, account(deps)),
     ),
     interceptors: [
       measureCalls(telemetry, 'public'),

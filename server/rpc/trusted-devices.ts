@@ -14,7 +14,13 @@ import {
   updateDevice,
 } from '../flows/trusted-devices.ts';
 import { cutOf, signedInOf } from './call.ts';
-import { deviceChallengeToProto, pushRegistrationFromProto, trustedDeviceToProto } from './convert.ts';
+import {
+  deviceChallengeToProto,
+  pushRegistrationFromProto,
+  type Reader,
+  readerOf,
+  trustedDeviceToProto,
+} from './convert.ts';
 import { pageSize, pageTokens } from './pages.ts';
 
 const positions = pageTokens<DevicePosition>('devices', /^\d{1,15}_[0-9a-f-]{36}$/, {
@@ -29,7 +35,9 @@ export function trustedDevices(deps: Deps): ServiceImpl<typeof TrustedDevices> {
       const after = positions.read(request.pageToken);
       const { devices, next } = await listTrustedDevices(deps, caller, after, pageSize(request.pageSize));
       return {
-        trustedDevices: devices.map((device) => trustedDeviceToProto(device, caller.device.deviceId)),
+        trustedDevices: devices.map((device) =>
+          trustedDeviceToProto(device, caller.device.deviceId, readerOf(deps, caller)),
+        ),
         nextPageToken: positions.write(next),
       };
     },
@@ -44,14 +52,14 @@ export function trustedDevices(deps: Deps): ServiceImpl<typeof TrustedDevices> {
         pushRegistration: pushRegistration && pushRegistrationFromProto(pushRegistration),
       };
       const device = await updateDevice(deps, update, caller);
-      return { device: trustedDeviceToProto(device, caller.device.deviceId) };
+      return { device: trustedDeviceToProto(device, caller.device.deviceId, readerOf(deps, caller)) };
     },
     async *watchDevice(_request, context) {
       const caller = signedInOf(context);
-      const locale = caller.locale ?? 'en';
+      const reader = readerOf(deps, caller);
       for await (const event of watchDevice(deps, caller, { signal: context.signal, cut: cutOf(context) })) {
         if (event.kind === 'ended') throw refusalOfEnd(event.why);
-        yield eventToProto(deps, event, locale);
+        yield eventToProto(deps, event, reader);
       }
     },
   };
@@ -60,7 +68,7 @@ export function trustedDevices(deps: Deps): ServiceImpl<typeof TrustedDevices> {
 function eventToProto(
   deps: Deps,
   event: Exclude<LiveEvent, { kind: 'ended' }>,
-  locale: string,
+  reader: Reader,
 ): MessageInitShape<typeof WatchDeviceResponseSchema> {
   switch (event.kind) {
     case 'keepAlive':
@@ -70,7 +78,7 @@ function eventToProto(
     case 'codeArrived':
     case 'challengeResolved': {
       const view = viewForDevice(deps, event.challenge, event.around, deps.clock.now());
-      const challenge = deviceChallengeToProto(view, locale);
+      const challenge = deviceChallengeToProto(view, reader);
       return event.kind === 'codeArrived'
         ? { event: { case: 'codeArrived', value: { challenge, code: event.code } } }
         : { event: { case: 'challengeResolved', value: { challenge } } };

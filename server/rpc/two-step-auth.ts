@@ -19,6 +19,7 @@ import {
   deviceChallengeToProto,
   deviceFromProto,
   grantToProto,
+  readerOf,
   sessionToProto,
 } from './convert.ts';
 
@@ -61,7 +62,7 @@ export function twoStepAuth(deps: Deps): ServiceImpl<typeof TwoStepAuth> {
       const codes = await listPendingCodes(deps, caller);
       return {
         pendingCodes: codes.map(({ challenge, code }) => ({
-          challenge: deviceChallengeToProto(challenge, caller.locale ?? 'en'),
+          challenge: deviceChallengeToProto(challenge, readerOf(deps, caller)),
           code,
         })),
       };

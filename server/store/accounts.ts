@@ -120,6 +120,7 @@ export async function insertAccount(db: Db, entry: Entry): Promise<boolean> {
     passwordVersion: 1,
     wrongCodes: 0,
     lastWrongCodeTime: null,
+    countries: null,
   });
   const normalisedEmail = normaliseEmail(entry.email);
   const inserted = await first(db, insertEntry, { ...entry, normalisedEmail, updateTime: entry.createTime });

@@ -76,6 +76,21 @@ export function findChallengeByRequest(
   return first(db, selectByRequest, { accountId, requestId, after: lowestUuid(since) });
 }
 
+const selectSwitchOff = statement((db, p: { readonly accountId: string; readonly deviceId: string }) =>
+  db
+    .selectFrom('Challenge')
+    .select('challengeId')
+    .where('accountId', '=', p.accountId)
+    .where('deviceId', '=', p.deviceId)
+    .where('purpose', '=', 'SWITCH_OFF')
+    .where('state', '=', 'VERIFIED')
+    .limit(1),
+);
+
+export async function hasSwitchedOff(db: Reader, accountId: string, deviceId: string): Promise<boolean> {
+  return (await first(db, selectSwitchOff, { accountId, deviceId })) !== undefined;
+}
+
 const selectRecent = statement((db, p: Since) =>
   db
     .selectFrom('Challenge')

@@ -40,3 +40,10 @@ export function isUniqueViolation(error: unknown): boolean {
   }
   return false;
 }
+
+/** Whether a row had no partition to go to, which PostgreSQL tells as a check that it broke, without the check's name. */
+export function isPartitionMissing(error: unknown): boolean {
+  return (
+    error instanceof Error && 'code' in error && error.code === '23514' && !('constraint' in error && error.constraint)
+  );
+}

@@ -109,7 +109,8 @@ export async function countMails(db: Reader, accountId: string, kind: Delivery['
 const setAddress = statement<{ readonly accountId: string; readonly address: string }, unknown>(
   (_, p) => sql`
     update delivery set address = ${p.address}
-    where account_id = ${p.accountId} and state = 'QUEUED' and channel = 'EMAIL' and kind <> 'CODE' and address is null`,
+    where account_id = ${p.accountId} and state = 'QUEUED' and channel = 'EMAIL' and kind not in ('CODE', 'PASSWORD_RESET')
+      and address is null`,
 );
 
 /** Keeps the notices that are on their way from following the account to another address. */

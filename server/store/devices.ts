@@ -1,6 +1,7 @@
 // The rows of devices, trusted or not.
 
-import type { Device } from '../domain/device.ts';
+import type { Device, LastSeen } from '../domain/device.ts';
+import type { Sighting } from '../domain/unusual.ts';
 import { columnsOf, columnValues, type Db, first, type Reader, statement } from './statement.ts';
 
 interface Key {
@@ -40,6 +41,33 @@ export function devicesWithTrust(db: Reader, accountId: string): Promise<Device[
   return db.rows(selectWithTrust, { accountId });
 }
 
+const seenColumns = ['deviceId', 'lastUseTime', 'lastPlace', 'signedInFrom'] as const;
+/** An account has 20 trusted devices, and 50 sessions of others. */
+const mostSightings = 70;
+
+const selectSightings = statement((db, p: { readonly accountId: string }) =>
+  db
+    .selectFrom('Device')
+    .select(seenColumns)
+    .where('accountId', '=', p.accountId)
+    .where('trustEndTime', 'is', null)
+    .orderBy('lastUseTime', 'desc')
+    .limit(mostSightings),
+);
+
+/** Where the account's devices last signed in, but for those that were put out. */
+export async function sightings(db: Reader, accountId: string): Promise<readonly Sighting[]> {
+  const rows = await db.rows(selectSightings, { accountId });
+  return rows.map(({ deviceId, lastUseTime, lastPlace, signedInFrom }) => {
+    // Of a release before only the last use is known.
+    if (signedInFrom === null) {
+      return { deviceId, time: lastUseTime, place: lastPlace, connectionType: null, anonymous: [] };
+    }
+    const { place, connectionType, anonymous = [] } = signedInFrom.origin;
+    return { deviceId, time: new Date(signedInFrom.time), place, connectionType, anonymous };
+  });
+}
+
 const insert = statement((db, p: Device) => db.insertInto('Device').values(columnValues('Device', p)));
 
 export function insertDevice(db: Db, device: Device): void {
@@ -58,7 +86,7 @@ export function saveDevice(db: Db, device: Device): void {
   db.write(update, device);
 }
 
-type Use = Pick<Device, 'deviceId' | 'appVersion' | 'lastUseTime' | 'lastIpAddress' | 'lastPlace'>;
+type Use = Pick<Device, 'deviceId' | 'appVersion'> & LastSeen;
 
 const updateUse = statement((db, p: Use & { readonly accountId: string }) =>
   db

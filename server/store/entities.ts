@@ -4,11 +4,12 @@
 import { defineEntity, p } from '@mikro-orm/core';
 import type { Channel, Purpose } from '../domain/challenge.ts';
 import type { Attempt, DeliveryKind, DeliveryState, PushService } from '../domain/delivery.ts';
-import type { DeviceDescription, Origin, Platform } from '../domain/device.ts';
+import type { DeviceDescription, Origin, Platform, SignedInFrom } from '../domain/device.ts';
 import type { PasswordGuess } from '../domain/limits.ts';
-import type { EventKind, Unusual } from '../domain/login-event.ts';
+import type { EventKind } from '../domain/login-event.ts';
 import type { Place } from '../domain/place.ts';
 import type { AuthenticationMethod, SessionEndCause } from '../domain/session.ts';
+import type { Unusual, UnusualFinding } from '../domain/unusual.ts';
 
 export const AccountEntity = defineEntity({
   name: 'Account',
@@ -21,6 +22,7 @@ export const AccountEntity = defineEntity({
     passwordVersion: p.integer(),
     wrongCodes: p.integer(),
     lastWrongCodeTime: p.datetime().nullable(),
+    countries: p.json<readonly string[]>().nullable(),
   },
 });
 
@@ -56,6 +58,7 @@ export const DeviceEntity = defineEntity({
     lastUseTime: p.datetime(),
     lastIpAddress: p.text(),
     lastPlace: p.json<Place>().nullable(),
+    signedInFrom: p.json<SignedInFrom>().nullable(),
   },
 });
 
@@ -147,6 +150,7 @@ export const LoginEventEntity = defineEntity({
     channel: p.text().$type<Channel>().nullable(),
     origin: p.json<Origin>(),
     unusual: p.json<readonly Unusual[]>(),
+    unusualDetails: p.json<readonly UnusualFinding[]>().nullable(),
     reported: p.boolean(),
   },
 });

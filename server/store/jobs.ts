@@ -15,8 +15,8 @@ const addJobs = statement<{ readonly rows: string }, unknown>(
   'select',
 );
 
-/** Codes go first, however many notices wait. */
-export const priorityOf = (kind: Delivery['kind']) => (kind === 'CODE' ? 0 : 10);
+/** What somebody waits for goes first, however many notices there are. */
+export const priorityOf = (kind: Delivery['kind']) => (kind === 'CODE' || kind === 'PASSWORD_RESET' ? 0 : 10);
 
 /** Adds the jobs of those deliveries that a provider has to bring. */
 export function addDeliveryJobs(db: Db, deliveries: readonly Delivery[], traceparent: string | undefined): void {
@@ -37,10 +37,38 @@ export const deliveryAgain = (p: Again, from: RawBuilder<unknown>) => sql`
     job_key := ${p.deliveryId}::text, run_at := ${inMs(p)}, priority := ${p.priority}::int)
   from ${from}`;
 
+const addReset = statement<
+  { readonly accountId: string; readonly locale: string | null; readonly traceparent: string | undefined },
+  unknown
+>(
+  (_, p) => sql`
+    select graphile_worker.add_job(${sql.lit(tasks.passwordReset)},
+      json_build_object('accountId', ${p.accountId}::text, 'locale', ${p.locale}::text, 'traceparent', ${p.traceparent}::text),
+      run_at := now() + random() * interval '2 s', priority := 5)`,
+  'select',
+);
+
+/**
+ * Adds the job that mails the link of a forgotten password, if there is such an account. It starts within 2 s, after
+ * the codes that wait: what it takes must not be felt by who asks again at once.
+ */
+export function addPasswordReset(
+  db: Db,
+  accountId: string,
+  locale: string | null,
+  traceparent: string | undefined,
+): void {
+  db.write(addReset, { accountId, locale, traceparent });
+}
+
 const challengeJob = (task: string, accountId: unknown, challengeId: unknown, runAt: RawBuilder<unknown>) => sql`
   graphile_worker.add_job(${sql.lit(task)},
     json_build_object('accountId', ${accountId}::text, 'challengeId', ${challengeId}::text),
     job_key := ${sql.lit(`${task}:`)} || ${challengeId}::text, run_at := ${runAt}, priority := -1)`;
+
+/** The keys of the jobs that there may be of a challenge. */
+export const challengeJobKeys = (challengeId: string) =>
+  [tasks.fallBack, tasks.settle].map((task) => `${task}:${challengeId}`);
 
 interface Later {
   readonly accountId: string;

@@ -2,8 +2,9 @@
 
 import { sql } from 'kysely';
 import type { LoginEvent } from '../domain/login-event.ts';
+import type { ActivityFilter, EventPage } from '../flows/ports.ts';
 import { lowestUuid } from './partitions.ts';
-import { columnsOf, columnValues, type Db, type Reader, statement } from './statement.ts';
+import { columnsOf, columnValues, type Db, first, type Reader, statement } from './statement.ts';
 
 const highestUuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
@@ -17,47 +18,156 @@ const insertOfKnown = statement<LoginEvent, unknown>(
   (_, p) => sql`
     with unsynchronised as (select set_config('synchronous_commit', 'off', true))
     insert into login_event
-      (account_id, event_id, kind, device, device_id, session_id, challenge_id, channel, origin, unusual, reported)
+      (account_id, event_id, kind, device, device_id, session_id, challenge_id, channel, origin, unusual, unusual_details,
+        reported)
     select ${p.accountId}, ${p.eventId}::uuid, ${p.kind}, ${p.device}::jsonb, ${p.deviceId}::uuid, ${p.sessionId}::uuid,
-      ${p.challengeId}::uuid, ${p.channel}, ${p.origin}::jsonb, ${p.unusual}::jsonb, ${p.reported}
-    from unsynchronised
-    where exists (select from account where account_id = ${p.accountId})`,
+      ${p.challengeId}::uuid, ${p.channel}, ${p.origin}::jsonb, ${p.unusual}::jsonb,
+      ${p.unusualDetails}::jsonb, ${p.reported}
+    from unsynchronised, (select from account where account_id = ${p.accountId} for key share) as known`,
 );
 
 /**
  * Writes the event if its account exists, in one statement that takes the same time if it does not: the commit does not
  * wait for the disk, which only a row that was written would wait for. A crash of PostgreSQL loses the last second of them.
+ * Whoever erases the account waits for it, and it for them: no event comes behind.
  */
 export function insertEventOfKnown(db: Db, event: LoginEvent): void {
   db.write(insertOfKnown, event);
 }
 
-const selectPage = statement(
-  (
-    db,
-    p: { readonly accountId: string; readonly before: string; readonly notBefore: string; readonly count: number },
-  ) =>
-    db
-      .selectFrom('LoginEvent')
-      .select(columnsOf('LoginEvent'))
-      .where('accountId', '=', p.accountId)
-      .where('eventId', '<', p.before)
-      .where('eventId', '>=', p.notBefore)
-      .orderBy('eventId', 'desc')
-      .limit(p.count),
+const columns = columnsOf('LoginEvent');
+
+/** A range of the account's key, newest first. */
+interface Range {
+  readonly accountId: string;
+  readonly before: string;
+  readonly notBefore: string;
+}
+
+interface Counted extends Range {
+  readonly count: number;
+}
+
+const selectPage = statement((db, p: Counted) =>
+  db
+    .selectFrom('LoginEvent')
+    .select(columns)
+    .where('accountId', '=', p.accountId)
+    .where('eventId', '<', p.before)
+    .where('eventId', '>=', p.notBefore)
+    .orderBy('eventId', 'desc')
+    .limit(p.count),
 );
 
-export function listEvents(
-  db: Reader,
+/**
+ * Rows of the account that a page with a filter looks at, at most: what it costs, however rare a match is. Each lies in a
+ * place of its own, so on a cold disk this many take some tenths of a second.
+ */
+export const mostScanned = 2_000;
+
+type Fit = Pick<ActivityFilter, 'kinds' | 'deviceId' | 'unusualOnly'>;
+
+/** A row that fits, or the last one that the page may look at. */
+interface Scanned extends LoginEvent {
+  readonly fits: boolean;
+  /** 1 for the newest. */
+  readonly place: string;
+}
+
+// As the rows come in the order of the key, it sorts none, and reads no more of them than fill the page.
+const selectFitting = statement<Counted & Fit, Scanned>((db, p) =>
+  db
+    .selectFrom((of) =>
+      of
+        .selectFrom('LoginEvent')
+        .select(columns)
+        .select((e) => [
+          sql<boolean>`
+            (cardinality(${p.kinds}::text[]) = 0 or kind = any (${p.kinds}::text[]))
+            and (${p.deviceId}::uuid is null or device_id = ${p.deviceId}::uuid) is true
+            and (not ${p.unusualOnly}::boolean or unusual <> '[]')`.as('fits'),
+          e.fn
+            .agg<string>('row_number')
+            .over((over) => over.orderBy('eventId', 'desc'))
+            .as('place'),
+        ])
+        .where('accountId', '=', p.accountId)
+        .where('eventId', '<', p.before)
+        .where('eventId', '>=', p.notBefore)
+        .orderBy('eventId', 'desc')
+        .limit(sql.lit(mostScanned))
+        .as('scanned'),
+    )
+    .selectAll()
+    .where((e) => e.or([e('fits', '=', true), e('place', '=', sql.lit(String(mostScanned)))]))
+    .orderBy('eventId', 'desc')
+    .limit(p.count)
+    .$castTo<Scanned>(),
+);
+
+/** What a page may look at: of the account, older than `before`, not before `notBefore`, and within the filter's times. */
+export function rangeOf(
   accountId: string,
+  { startTime, endTime }: Pick<ActivityFilter, 'startTime' | 'endTime'>,
   before: string | null,
   notBefore: Date,
-  count: number,
-): Promise<LoginEvent[]> {
-  return db.rows(selectPage, {
+): Range {
+  // Ids of one form sort as their texts do.
+  const earlier = (a: string, b: string) => (a < b ? a : b);
+  const later = (a: string, b: string) => (a < b ? b : a);
+  return {
     accountId,
-    before: before ?? highestUuid,
-    notBefore: lowestUuid(notBefore),
-    count,
-  });
+    before: earlier(before ?? highestUuid, endTime === null ? highestUuid : lowestUuid(endTime)),
+    notBefore: later(lowestUuid(notBefore), lowestUuid(startTime ?? notBefore)),
+  };
+}
+
+/** The newest `count` of a range. */
+export async function listEvents(db: Reader, range: Range, count: number): Promise<EventPage> {
+  const events = await db.rows(selectPage, { ...range, count: count + 1 });
+  const page = events.slice(0, count);
+  return { events: page, next: events.length > count ? page.at(-1)?.eventId : undefined };
+}
+
+/** The newest `count` of a range that fit, or fewer where `mostScanned` events were looked at before. */
+export async function searchEvents(db: Reader, range: Range, fit: Fit, count: number): Promise<EventPage> {
+  const { kinds, deviceId, unusualOnly } = fit;
+  const rows = await db.rows(selectFitting, { ...range, kinds, deviceId, unusualOnly, count: count + 1 });
+  const fitting = rows.filter(({ fits }) => fits);
+  const events = fitting.slice(0, count).map(({ fits: _, place: __, ...event }) => event);
+  const last = fitting.length > count ? events.at(-1) : rows.find(({ place }) => Number(place) === mostScanned);
+  return { events, next: last?.eventId };
+}
+
+interface EventKey {
+  readonly accountId: string;
+  readonly eventId: string;
+}
+
+const selectOne = statement((db, p: EventKey) =>
+  db.selectFrom('LoginEvent').select(columns).where('accountId', '=', p.accountId).where('eventId', '=', p.eventId),
+);
+
+export function findEvent(db: Reader, accountId: string, eventId: string): Promise<LoginEvent | undefined> {
+  return first(db, selectOne, { accountId, eventId });
+}
+
+const setReported = statement((db, p: EventKey) =>
+  db
+    .updateTable('LoginEvent')
+    .set({ reported: true })
+    .where('accountId', '=', p.accountId)
+    .where('eventId', '=', p.eventId),
+);
+
+export function markReported(db: Db, accountId: string, eventId: string): void {
+  db.write(setReported, { accountId, eventId });
+}
+
+const removeAll = statement((db, p: Pick<Range, 'accountId'>) =>
+  db.deleteFrom('LoginEvent').where('accountId', '=', p.accountId),
+);
+
+export function eraseEvents(db: Db, accountId: string): void {
+  db.write(removeAll, { accountId });
 }

@@ -15,7 +15,7 @@ export async function maintain(databaseUrl: string, limits: Limits, now: Date): 
   const ago = (ms: number) => new Date(now.getTime() - ms);
   try {
     await ensurePartitions(client, now);
-    await dropPartitions(client, ago(limits.activityRetentionMs));
+    await dropPartitions(client, limits.activityRetentionMs, now);
     const guessWindow = Math.max(limits.passwordGuessesOverall.windowMs, limits.passwordGuessesPerNetwork.windowMs);
     await client.query('delete from password_guesses where update_time < $1', [ago(guessWindow)]);
     const oldest = lowestUuid(ago(traceRetentionMs));
@@ -49,6 +49,17 @@ export async function maintain(databaseUrl: string, limits: Limits, now: Date): 
          and not exists (select from session s where s.account_id = d.account_id and s.device_id = d.device_id)`,
       [ago(limits.trustIdleMs), ago(limits.sessionIdleMs)],
     );
+  } finally {
+    await client.end();
+  }
+}
+
+/** Makes the partitions that an event of `now` needs, where maintenance has not. */
+export async function makePartitions(databaseUrl: string, now: Date): Promise<void> {
+  const client = new pg.Client({ connectionString: databaseUrl, application_name: 'countersign-maintenance' });
+  await client.connect();
+  try {
+    await ensurePartitions(client, now);
   } finally {
     await client.end();
   }

@@ -29,10 +29,15 @@ export async function ensurePartitions(client: ClientBase, now: Date): Promise<v
   }
 }
 
-/** Drops the partitions whose newest possible event is older than `before`. */
-export async function dropPartitions(client: ClientBase, before: Date): Promise<void> {
-  // The partition that holds `before` stays; names sort by time.
-  const oldest = partitionName(monthStart(before, 0));
+/**
+ * Drops the partitions whose newest possible event is older than `retentionMs`, both by `now` and by PostgreSQL's clock: a
+ * machine whose clock has jumped ahead must not take the history of a year with it.
+ */
+export async function dropPartitions(client: ClientBase, retentionMs: number, now: Date): Promise<void> {
+  const { rows } = await client.query<{ now: Date }>('select now()');
+  const earlier = Math.min(now.getTime(), (rows[0]?.now ?? now).getTime());
+  // The partition that holds the oldest event to keep stays; names sort by time.
+  const oldest = partitionName(monthStart(new Date(earlier - retentionMs), 0));
   for (const name of (await partitionNames(client)).filter((each) => each < oldest)) {
     await underLock(client, async () => {
       if ((await partitionNames(client)).includes(name)) await client.query(`drop table ${name}`);
@@ -48,9 +53,9 @@ async function partitionNames(client: ClientBase): Promise<readonly string[]> {
   return rows.map(({ name }) => name);
 }
 
-/** The lowest UUIDv7 of a moment (RFC 9562, 5.7): a bound, never an id. */
+/** The lowest UUIDv7 of a moment (RFC 9562, 5.7), of none before 1970: a bound, never an id. */
 export function lowestUuid(time: Date): string {
-  const hex = time.getTime().toString(16).padStart(12, '0');
+  const hex = Math.max(0, time.getTime()).toString(16).padStart(12, '0');
   return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`;
 }
 

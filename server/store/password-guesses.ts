@@ -57,3 +57,11 @@ const remove = statement<{ readonly emailHash: Uint8Array; readonly guessId: str
 export function forgetPasswordGuess(db: Db, emailHash: Uint8Array, guessId: string): void {
   db.write(remove, { emailHash, guessId });
 }
+
+const removeAll = statement((db, p: { readonly emailHashes: readonly Uint8Array[] }) =>
+  db.deleteFrom('PasswordGuesses').where('emailHash', '=', sql<Uint8Array>`any (${p.emailHashes}::bytea[])`),
+);
+
+export function erasePasswordGuesses(db: Db, emailHashes: readonly Uint8Array[]): void {
+  db.write(removeAll, { emailHashes });
+}

@@ -152,20 +152,26 @@ interface Fitting {
   readonly accountId: string;
   readonly deviceId: string | null;
   readonly sessionId: string | null;
+  readonly exceptSessionId: string | null;
 }
+
+const fitting = (accountId: string, filter: SessionFilter): Fitting => {
+  const { deviceId = null, sessionId = null, exceptSessionId = null } = filter;
+  return { accountId, deviceId, sessionId, exceptSessionId };
+};
 
 const liveAndFitting = (p: Fitting) => sql`
   account_id = ${p.accountId} and end_time is null
     and (${p.deviceId}::uuid is null or device_id = ${p.deviceId}::uuid)
-    and (${p.sessionId}::uuid is null or session_id = ${p.sessionId}::uuid)`;
+    and (${p.sessionId}::uuid is null or session_id = ${p.sessionId}::uuid)
+    and (${p.exceptSessionId}::uuid is null or session_id <> ${p.exceptSessionId}::uuid)`;
 
 const countLive = statement<Fitting, { readonly count: number }>(
   (_, p) => sql`select count(*)::int as count from session where ${liveAndFitting(p)}`,
 );
 
 export async function countLiveSessions(db: Reader, accountId: string, filter: SessionFilter): Promise<number> {
-  const { deviceId = null, sessionId = null } = filter;
-  return (await first(db, countLive, { accountId, deviceId, sessionId }))?.count ?? 0;
+  return (await first(db, countLive, fitting(accountId, filter)))?.count ?? 0;
 }
 
 const end = statement<Fitting & { readonly cause: SessionEndCause; readonly now: Date }, unknown>(
@@ -185,8 +191,7 @@ const end = statement<Fitting & { readonly cause: SessionEndCause; readonly now:
 
 /** Ends the live sessions that fit, and closes what they have asked for and not yet got, since its grants serve only them. */
 export function endSessions(db: Db, accountId: string, filter: SessionFilter, cause: SessionEndCause, now: Date): void {
-  const { deviceId = null, sessionId = null } = filter;
-  db.write(end, { accountId, deviceId, sessionId, cause, now });
+  db.write(end, { ...fitting(accountId, filter), cause, now });
 }
 
 const endSurplus = statement<{ readonly accountId: string; readonly most: number; readonly now: Date }, unknown>(

@@ -8,9 +8,10 @@ import { busChannel } from '../platform/bus.ts';
 import * as accounts from './accounts.ts';
 import * as challenges from './challenges.ts';
 import type { Database } from './database.ts';
-import { isUniqueViolation } from './database-errors.ts';
+import { isPartitionMissing, isUniqueViolation } from './database-errors.ts';
 import * as deliveries from './deliveries.ts';
 import * as devices from './devices.ts';
+import { eraseAccount, eraseOldest } from './erasure.ts';
 import * as jobs from './jobs.ts';
 import * as events from './login-events.ts';
 import * as guesses from './password-guesses.ts';
@@ -25,15 +26,31 @@ export interface StoreSettings extends streams.AppSettings {
   readonly replicaId: string;
   /** What the sends of a call are traced under. */
   readonly traceparent: () => string | undefined;
+  /** Makes the partitions that events of now need: clocks jump, and maintenance may have been kept from it. */
+  readonly makePartitions: () => Promise<void>;
 }
 
 export function createStore(database: Database, settings: StoreSettings): Store {
   const read: Database['read'] = (work) => database.read(work);
   const autocommit: Database['autocommit'] = (work) => database.autocommit(work);
   const transaction: Database['transaction'] = (work) => database.transaction(work);
+  let making: Promise<void> | undefined;
+  /** Writes an event; where it has no partition to go to, makes that first, once for all who wait for it. */
+  const withPartition = async <T>(write: () => Promise<T>): Promise<T> => {
+    try {
+      return await write();
+    } catch (error) {
+      if (!isPartitionMissing(error)) throw error;
+      making ??= settings.makePartitions().finally(() => {
+        making = undefined;
+      });
+      await making;
+      return write();
+    }
+  };
   return {
     inAccount: async (accountId, work, key) => {
-      const attempt = () => transaction((db) => inAccount(db, accountId, settings, work, key));
+      const attempt = () => withPartition(() => transaction((db) => inAccount(db, accountId, settings, work, key)));
       try {
         return await attempt();
       } catch (error) {
@@ -71,9 +88,19 @@ export function createStore(database: Database, settings: StoreSettings): Store 
     markShown: (accountId, challengeId, deviceId, now) =>
       autocommit((db) => deliveries.markShown(db, accountId, challengeId, deviceId, now)),
     deleteStream: (accountId, streamId) => autocommit((db) => streams.deleteStream(db, accountId, streamId)),
-    appendEvent: (event) => autocommit((db) => events.insertEventOfKnown(db, event)),
-    listEvents: (accountId, before, notBefore, count) =>
-      read((db) => events.listEvents(db, accountId, before, notBefore, count)),
+    appendEvent: (event) => withPartition(() => autocommit((db) => events.insertEventOfKnown(db, event))),
+    eraseOldest: (accountId) => eraseOldest(autocommit, accountId),
+    findEvent: (accountId, eventId) => read((db) => events.findEvent(db, accountId, eventId)),
+    promisePasswordReset: (accountId, locale) =>
+      autocommit((db) => jobs.addPasswordReset(db, accountId, locale, settings.traceparent())),
+    listEvents: (accountId, filter, before, notBefore, count) => {
+      const range = events.rangeOf(accountId, filter, before, notBefore);
+      const { kinds, deviceId, unusualOnly } = filter;
+      // One that looks at many rows may be slow, and is not for the connections that calls share.
+      return kinds.length > 0 || deviceId !== null || unusualOnly
+        ? autocommit((db) => events.searchEvents(db, range, filter, count))
+        : read((db) => events.listEvents(db, range, count));
+    },
   };
 }
 
@@ -112,6 +139,7 @@ async function inAccount<T>(
       tell(true);
       jobs.settleLater(db, accountId, challenge.challengeId, 0);
     },
+    hasSwitchedOff: (deviceId) => challenges.hasSwitchedOff(db, accountId, deviceId),
     closeChallenges: (now) => {
       tell(true);
       challenges.closeChallenges(db, accountId, now);
@@ -137,6 +165,7 @@ async function inAccount<T>(
     device: (deviceId) => devices.findDevice(db, accountId, deviceId),
     deviceByToken: (tokenHash) => devices.findDeviceByToken(db, accountId, tokenHash),
     devicesWithTrust: () => devices.devicesWithTrust(db, accountId),
+    sightings: () => devices.sightings(db, accountId),
     appDevices: (now) => streams.appDevices(db, accountId, settings, now),
     insertDevice: (device) => devices.insertDevice(db, device),
     saveDevice: (device) => devices.saveDevice(db, device),
@@ -153,6 +182,8 @@ async function inAccount<T>(
 
     forgetPasswordGuess: (emailHash, guessId) => guesses.forgetPasswordGuess(db, emailHash, guessId),
     appendEvent: (event) => events.insertEvent(db, event),
+    event: (eventId) => events.findEvent(db, accountId, eventId),
+    markReported: (eventId) => events.markReported(db, accountId, eventId),
     send: (sent, now) => {
       tell(sent.some(({ kind, channel }) => kind === 'CODE' && channel === 'APP'));
       deliveries.insertDeliveries(db, sent, settings.traceparent(), now);
@@ -161,6 +192,11 @@ async function inAccount<T>(
     addressNotices: (address) => deliveries.addressNotices(db, accountId, address),
     fallBackLater: (challengeId, inMs) => jobs.fallBackLater(db, accountId, challengeId, inMs),
     settleLater: (challengeId, inMs) => jobs.settleLater(db, accountId, challengeId, inMs),
+    eraseAccount: () => {
+      tell(true);
+      return eraseAccount(db, accountId);
+    },
+    erasePasswordGuesses: (emailHashes) => guesses.erasePasswordGuesses(db, emailHashes),
     setPasswordHash: (passwordHash, now) => accounts.setPasswordHash(db, accountId, passwordHash, now),
     updateDirectoryAccount: (change, now) => accounts.updateDirectoryAccount(db, accountId, change, now),
   });

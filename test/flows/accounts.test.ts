@@ -26,13 +26,26 @@ test('an address is taken once, however it is written', async () => {
 });
 
 test.each([
-  ['too short', 'seven77'],
-  ['the address itself', 'weak@example.com'],
-  ['one character repeated', 'aaaaaaaaaaaa'],
-])('a password that is %s is refused with what it lacks', async (_what, password) => {
-  const error = await refusal(server.service.accounts.createAccount({ email: 'weak@example.com', password }));
-  expect(error.reason).toBe('PASSWORD_WEAK');
-  expect(error.violations[0]).toMatchObject({ field: 'password' });
+  ['too short', () => 'seven77', [/at least 8 characters/]],
+  ['the address itself', (email: string) => email, [/e-mail address/]],
+  ['one character repeated', () => 'aaaaaaaaaaaa', [/one character repeated/]],
+  ['easy to guess', () => 'Adelaide75!', [/harder to guess.*words/]],
+  ['made of the product’s name', () => 'Countersign2024!', [/harder to guess/]],
+  ['one of the commonest', () => 'qwertyuiop', [/harder to guess/, /list of breached or common passwords/]],
+])('a password that is %s is refused with what it lacks', async (_what, passwordFor, lacks) => {
+  const { accounts } = server.service;
+  const { accountId, email } = await server.createAccount();
+  const password = passwordFor(email);
+  for (const call of [
+    () => accounts.createAccount({ email, password }),
+    () => accounts.setPassword({ accountId, password }),
+  ]) {
+    const error = await refusal(call());
+    expect(error.reason).toBe('PASSWORD_WEAK');
+    expect(error.violations).toMatchObject(
+      lacks.map((description) => ({ field: 'password', description: expect.stringMatching(description) })),
+    );
+  }
 });
 
 test('an account that does not exist is unknown to every call', async () => {
@@ -44,6 +57,7 @@ test('an account that does not exist is unknown to every call', async () => {
     () => accounts.updateAccount({ accountId, locale: 'ru' }),
     () => accounts.setPassword({ accountId, password: 'correct horse' }),
     () => accounts.resetVerification({ accountId }),
+    () => accounts.deleteAccount({ accountId }),
   ]) {
     expect((await refusal(call())).reason).toBe('ACCOUNT_UNKNOWN');
   }

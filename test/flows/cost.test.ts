@@ -77,21 +77,21 @@ test('SignIn on a new device', async () => {
   const cost = await costOf(server.createAccount, ({ email, password }) =>
     server.appClient().twoStepAuth.signIn({ email, password, device: iphone }),
   );
-  expect(cost).toEqual([10, 6]);
+  expect(cost).toEqual([11, 6]);
 });
 
 test('SignIn on a trusted device', async () => {
   const cost = await costOf(signedIn, ({ account: { email, password }, session: { deviceToken } }) =>
     server.appClient().twoStepAuth.signIn({ email, password, deviceToken, device: iphone }),
   );
-  expect(cost).toEqual([12, 5]);
+  expect(cost).toEqual([13, 5]);
 });
 
 test('VerifyCode', async () => {
   const cost = await costOf(challenged, ({ client, challengeToken, code }) =>
     client.twoStepAuth.verifyCode({ challengeToken, code }),
   );
-  expect(cost).toEqual([7, 2]);
+  expect(cost).toEqual([8, 2]);
 });
 
 test('VerifyCode with a wrong code', async () => {
@@ -99,7 +99,7 @@ test('VerifyCode with a wrong code', async () => {
     const wrong = code === '000000' ? '000001' : '000000';
     await expect(client.twoStepAuth.verifyCode({ challengeToken, code: wrong })).rejects.toThrow();
   });
-  expect(cost).toEqual([9, 3]);
+  expect(cost).toEqual([10, 3]);
 });
 
 test('SendCode', async () => {

@@ -1,15 +1,17 @@
 // Links in e-mails: only what we signed is read, and only for a while.
 
 import { expect, test } from 'vitest';
+import type { Link } from '../../server/flows/ports.ts';
 import { createCodes } from '../../server/platform/keys.ts';
 import { createLinks } from '../../server/platform/links.ts';
 
 const now = new Date('2026-11-24T12:00:00Z');
 const old = { keyId: 'old', key: Buffer.alloc(32, 1) };
 const young = { keyId: 'young', key: Buffer.alloc(32, 2) };
-const link = {
+const challengeId = '0197a3c2-5b00-7abc-8def-00000000039d';
+const link: Link = {
   accountId: 'anna|1.ü',
-  challengeId: '0197a3c2-5b00-7abc-8def-00000000039d',
+  may: { kind: 'deny', challengeId },
   expireTime: new Date(now.getTime() + 1_000),
 };
 
@@ -20,6 +22,24 @@ test('a link says what was signed, until it is over', () => {
   expect(links.read(token, now)).toEqual(link);
   expect(links.read(token, new Date(now.getTime() + 999))).toEqual(link);
   expect(links.read(token, link.expireTime)).toBeUndefined();
+});
+
+test('a link says which of the things that links may do it may', () => {
+  const links = createLinks([old]);
+  const powers: readonly Link['may'][] = [
+    { kind: 'deny', challengeId },
+    { kind: 'report', eventId: challengeId },
+    { kind: 'reset', passwordVersion: 7, emailHash: 'abc' },
+  ];
+  for (const may of powers) expect(links.read(links.sign({ ...link, may }), now)).toEqual({ ...link, may });
+  expect(new Set(powers.map((may) => links.sign({ ...link, may }))).size).toBe(powers.length);
+});
+
+test('a denial reads as a release before has written it', () => {
+  const token = createLinks([old]).sign(link);
+  const [payload = ''] = token.split('.');
+  const seconds = link.expireTime.getTime() / 1000;
+  expect(JSON.parse(Buffer.from(payload, 'base64url').toString())).toEqual(['old', seconds, challengeId, 'anna|1.ü']);
 });
 
 test('a rotation of keys breaks no link as long as the old key is kept', () => {
@@ -47,6 +67,6 @@ test('no changed byte, and nothing else, is read', () => {
 
 test('a code and a link under the same key have nothing in common', () => {
   const token = createLinks([old]).sign(link);
-  const code = createCodes([old], 9).derive({ challengeId: link.challengeId, codeKeyId: 'old' }, 'EMAIL');
+  const code = createCodes([old], 9).derive({ challengeId: challengeId, codeKeyId: 'old' }, 'EMAIL');
   expect(token).not.toContain(code);
 });

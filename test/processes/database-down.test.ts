@@ -9,14 +9,16 @@ import { CountersignError } from '../../clients/errors.ts';
 import { Accounts } from '../../gen/countersign/internal/v1/accounts_pb.ts';
 import { RevocationReason, Sessions } from '../../gen/countersign/internal/v1/sessions_pb.ts';
 import { Support } from '../../gen/countersign/internal/v1/support_pb.ts';
+import { Account } from '../../gen/countersign/v1/account_pb.ts';
 import { Channel } from '../../gen/countersign/v1/challenge_pb.ts';
 import { LoginActivity } from '../../gen/countersign/v1/login_activity_pb.ts';
 import type { Session } from '../../gen/countersign/v1/session_pb.ts';
 import { TrustedDevices } from '../../gen/countersign/v1/trusted_devices_pb.ts';
 import { TwoStepAuth } from '../../gen/countersign/v1/two_step_auth_pb.ts';
 import { Health, HealthCheckResponse_ServingStatus as Status } from '../../gen/health/v1/health_pb.ts';
+import type { LinkPower } from '../../server/flows/ports.ts';
 import { createLinks } from '../../server/platform/links.ts';
-import { denyUrl } from '../../server/rpc/deny.ts';
+import { wasNotMeUrl } from '../../server/rpc/deny.ts';
 import { type Cluster, startCluster } from '../support/cluster.ts';
 import { eventually } from '../support/eventually.ts';
 import { type MailServer, startMailServer } from '../support/mail-server.ts';
@@ -116,12 +118,21 @@ const calls: Readonly<Record<string, () => Promise<unknown>>> = {
   RemoveTrustedDevice: () => client.trustedDevices.removeTrustedDevice({ deviceId: crypto.randomUUID() }, bearer()),
   UpdateDevice: () => client.trustedDevices.updateDevice({ displayName: 'Mine' }, bearer()),
   ListLoginActivity: () => client.loginActivity.listLoginActivity({}, bearer()),
+  ReportLoginActivity: () => client.loginActivity.reportLoginActivity({ eventId: crypto.randomUUID() }, bearer()),
+  // The internal service has a GetAccount of its own.
+  'Account.GetAccount': () => client.account.getAccount({}, bearer()),
+  'Account.ChangePassword': () =>
+    client.account.changePassword({ currentPassword: account.password, newPassword: strongPassword }, bearer()),
+  'Account.RequestPasswordReset': () => client.account.requestPasswordReset({ email: account.email }),
+  'Account.ResetPassword': () =>
+    client.account.resetPassword({ resetToken: resetToken(), newPassword: strongPassword }),
   CreateAccount: () => server.service.accounts.createAccount({ email: 'new@example.com', password: 'correct horse' }),
   GetAccount: () => server.service.accounts.getAccount({ key: { case: 'accountId', value: account.accountId } }),
   UpdateAccount: () => server.service.accounts.updateAccount({ accountId: account.accountId, locale: 'ru' }),
   SetPassword: () =>
     server.service.accounts.setPassword({ accountId: account.accountId, password: 'another correct horse' }),
   ResetVerification: () => server.service.accounts.resetVerification({ accountId: account.accountId }),
+  DeleteAccount: () => server.service.accounts.deleteAccount({ accountId: crypto.randomUUID() }),
   IntrospectSession: () => server.service.sessions.introspectSession({ accessToken: signedIn.accessToken }),
   RevokeSessions: () =>
     server.service.sessions.revokeSessions({ accountId: account.accountId, reason: RevocationReason.ADMINISTRATIVE }),
@@ -131,16 +142,18 @@ const calls: Readonly<Record<string, () => Promise<unknown>>> = {
 };
 const needNoDatabase = ['GetSigningKeys'];
 
-/** As it would stand in a mail. */
-function denyLink(): string {
+const strongPassword = 'Zwölf Boxkämpfer jagen';
+
+/** As the server would sign it. */
+function sign(may: LinkPower): string {
   const links = createLinks([{ keyId: 'test', key: Buffer.alloc(32, 1) }]);
-  const link = {
-    accountId: account.accountId,
-    challengeId: crypto.randomUUID(),
-    expireTime: new Date(Date.now() + 60_000),
-  };
-  return denyUrl(server.publicUrl, links.sign(link));
+  return links.sign({ accountId: account.accountId, may, expireTime: new Date(Date.now() + 60_000) });
 }
+
+const resetToken = () => sign({ kind: 'reset', passwordVersion: 1, emailHash: '' });
+
+/** As it would stand in a mail. */
+const denyLink = () => wasNotMeUrl(server.publicUrl, sign({ kind: 'deny', challengeId: crypto.randomUUID() }));
 
 interface Refused {
   readonly name: string;
@@ -250,10 +263,10 @@ async function expectRecovery(what: string, promised: readonly TestAccount[]): P
 }
 
 test('every RPC is tried here, but those that need no database', () => {
-  const all = [TwoStepAuth, TrustedDevices, LoginActivity, Accounts, Sessions, Support]
+  const all = [TwoStepAuth, TrustedDevices, LoginActivity, Account, Accounts, Sessions, Support]
     .flatMap(({ methods }) => methods)
     .filter(({ methodKind }) => methodKind === 'unary')
-    .map(({ name }) => name);
+    .map(({ name, parent }) => (parent === Account ? `Account.${name}` : name));
   expect([...Object.keys(calls), ...needNoDatabase].sort()).toEqual(all.sort());
 });
 

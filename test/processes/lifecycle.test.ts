@@ -103,6 +103,8 @@ const wrong: Readonly<Record<string, readonly [value: string, takes: string]>> =
   COUNTERSIGN_PASSWORD_GUESSES_PER_DEVICE: ['-1', 'from 1 to 1000'],
   COUNTERSIGN_PASSWORD_GUESS_WINDOW: ['2h', 'from 1m to 1h'],
   COUNTERSIGN_PASSWORD_GUESSES_PER_HOUR: ['0x10', 'a whole number'],
+  COUNTERSIGN_PASSWORD_RESETS_PER_HOUR: ['101', 'from 1 to 100'],
+  COUNTERSIGN_STEP_UP_ON: ['new_country,new_device', 'new_country, impossible_travel, anonymous_network'],
   COUNTERSIGN_REPEAT_WINDOW: ['11m', 'from 1s to 10m'],
   COUNTERSIGN_REFRESH_GRACE: ['6m', 'from 0s to 5m'],
   COUNTERSIGN_ACCESS_TOKEN_LIFETIME: ['9s', 'from 10s to 1h'],
@@ -120,6 +122,9 @@ const takesAnyText = [
   'COUNTERSIGN_TOKEN_AUDIENCE',
   'COUNTERSIGN_GEOIP_CITY',
   'COUNTERSIGN_GEOIP_CONNECTION_TYPE',
+  'COUNTERSIGN_GEOIP_ASN',
+  'COUNTERSIGN_GEOIP_ANONYMOUS_IP',
+  'COUNTERSIGN_BREACHED_PASSWORDS',
 ];
 const needed = [
   'COUNTERSIGN_PUBLIC_URL',
@@ -176,11 +181,29 @@ describe('settings', () => {
     await server.kill();
   });
 
+  const locationFiles = takesAnyText.filter((name) => name.startsWith('COUNTERSIGN_GEOIP_'));
+  test.concurrent.each(locationFiles)('%s: a file that is none is told in one line', (name) =>
+    limit(async () => {
+      const { code, stderr } = await endOf({ ...env(), [name]: 'package.json' });
+      expect(code).toBe(78);
+      expect(stderr).toMatch(/^countersign: [^\n]*package\.json can't be used [^\n]+; it takes [^\n]+\n$/);
+      expect(stderr).toContain(name);
+    }),
+  );
+
   test('production does not take the token of development', async () => {
     const { code, stderr } = await endOf({ ...env(), COUNTERSIGN_SERVICE_TOKEN: 's3cret-word-of-some-length' });
     expect(code).toBe(78);
     expect(stderr).toMatch(/^countersign: COUNTERSIGN_SERVICE_TOKEN [^\n]*COUNTERSIGN_SERVICE_TOKENS\n$/);
     expect(stderr).not.toContain('s3cret');
+  });
+
+  test('a list of breached passwords that is none is told in one line', async () => {
+    const { code, stderr } = await endOf({ ...env(), COUNTERSIGN_BREACHED_PASSWORDS: 'package.json' });
+    expect(code).toBe(78);
+    expect(stderr).toMatch(
+      /^countersign: COUNTERSIGN_BREACHED_PASSWORDS: package\.json [^\n]*it takes [^\n]*SHA-1[^\n]*\n$/,
+    );
   });
 
   test.each(['COUNTERSIGN_PUBLIC_ADDRESS', 'COUNTERSIGN_INTERNAL_ADDRESS'])(

@@ -223,21 +223,23 @@ describe('a field that is not known', () => {
   });
 });
 
+/** By the kind of a field. */
+const wrongFor: Readonly<Record<string, readonly unknown[]>> = {
+  message: ['x', 1, true, []],
+  enum: [{}, [], true],
+  list: ['x', 1, true, {}, [{}], [true]],
+};
+
 describe('every field of every request', () => {
   test('is refused in another JSON type', async () => {
     const inputs = fieldsWhere(rpcs, () => true);
     expect(inputs.length).toBeGreaterThan(30);
     await changingNothing(async () => {
       for (const { rpc, leaf, what } of inputs) {
-        const values: unknown[] =
-          leaf.field.fieldKind === 'message'
-            ? ['x', 1, true, []]
-            : leaf.field.fieldKind === 'enum'
-              ? [{}, [], true]
-              : [{}, []];
+        const { fieldKind } = leaf.field;
+        const values: unknown[] = [...(wrongFor[fieldKind] ?? [{}, []])];
         if (isString(leaf)) values.push(1, true, ['x']);
-        else if (leaf.field.fieldKind === 'scalar')
-          values.push('x', leaf.field.scalar === ScalarType.BOOL ? 1 : true, 1.5, 1e20);
+        else if (fieldKind === 'scalar') values.push('x', leaf.field.scalar === ScalarType.BOOL ? 1 : true, 1.5, 1e20);
         for (const value of values) {
           const answer = await call(rpc, requestWith(rpc, leaf, value));
           expectInvalid(answer, undefined, [what, value]);

@@ -54,6 +54,7 @@ async function createAccount(): Promise<string> {
       passwordVersion: 1,
       wrongCodes: 0,
       lastWrongCodeTime: null,
+      countries: null,
     }),
   );
   return accountId;

@@ -137,8 +137,11 @@ describe('maintenance', () => {
   const random = createRandom();
   let database: TestDatabase;
   let client: pg.Client;
-  /** Away from a month's ends, so that a day more or less is the same month. */
-  const now = new Date(Date.UTC(2031, 4, 15, 12));
+  const today = new Date();
+  /** Away from a month's ends, so that a day more or less is the same month; and over, by PostgreSQL's clock as well. */
+  const monthBefore = (months: number) =>
+    new Date(Date.UTC(today.getUTCFullYear(), today.getUTCMonth() - 2 - months, 15, 12));
+  const now = monthBefore(0);
   const ago = (ms: number) => new Date(now.getTime() - ms);
 
   beforeEach(async () => {
@@ -146,13 +149,13 @@ describe('maintenance', () => {
     client = new pg.Client({ connectionString: database.url });
     await client.connect();
     await client.query(`insert into account values ($1, $2, true, false, 1, 0, null)`, [accountId, ago(900 * day)]);
+    for (const name of await partitions()) await client.query(`drop table ${name}`);
   });
   afterEach(async () => {
     await client.end();
     await database.drop();
   });
 
-  const monthBefore = (months: number) => new Date(Date.UTC(2031, 4 - months, 15, 12));
   const partitionOf = (time: Date) => `login_event_${time.toISOString().slice(0, 7).replace('-', '_')}`;
 
   async function insertEvent(time: Date): Promise<string> {
@@ -184,7 +187,7 @@ describe('maintenance', () => {
     );
 
     await maintain(database.url, limits, now);
-    // 400 days before 15 May is 10 April of the year before: that month stays whole.
+    // 400 days before the 15th of a month is about the 11th of the month before, a year ago: that month stays whole.
     const kept = Array.from({ length: 14 }, (_, months) => partitionOf(monthBefore(13 - months)));
     const ahead = [-1, -2, -3].map((months) => partitionOf(monthBefore(months)));
     expect((await partitions()).filter((name) => name <= partitionOf(monthBefore(-3)))).toEqual([...kept, ...ahead]);
@@ -210,6 +213,28 @@ describe('maintenance', () => {
     expect(new Set(names).size).toBe(names.length);
     expect(names).toContain(partitionOf(monthBefore(-4)));
     expect(names.filter((name) => name < partitionOf(monthBefore(12)))).toEqual([]);
+  });
+
+  test('of a machine whose clock is years ahead drops no history', async () => {
+    for (let months = 10; months >= 0; months--) await ensurePartitions(client, monthBefore(months));
+    const events = [await insertEvent(monthBefore(10)), await insertEvent(now)];
+    const before = await partitions();
+    const ahead = new Date(now.getTime() + 3 * 365 * day);
+    await maintain(database.url, limits, ahead);
+    expect(await partitions()).toEqual(expect.arrayContaining([...before, partitionOf(ahead)]));
+    const { rows } = await client.query<{ event_id: string }>('select event_id from login_event order by event_id');
+    expect(rows.map((row) => row.event_id)).toEqual(events);
+  });
+
+  test('that did not run for longer than months are made ahead is made up for by the next start', async () => {
+    await ensurePartitions(client, monthBefore(9));
+    await expect(insertEvent(now)).rejects.toMatchObject({ code: '23514' });
+    await migrate(database.url, now);
+    const made = [now, monthBefore(1), monthBefore(-6)].map(partitionOf);
+    expect(await partitions()).toEqual(expect.arrayContaining(made));
+    await insertEvent(now);
+    // The months between, in which nothing happened, are none.
+    expect(await partitions()).not.toContain(partitionOf(monthBefore(2)));
   });
 
   test('forgets guesses that count no more', async () => {

@@ -2,11 +2,12 @@
 // held to the same.
 
 import { type DescField, type DescMessage, type DescMethod, getOption, ScalarType } from '@bufbuild/protobuf';
-import { FeatureSet_FieldPresence } from '@bufbuild/protobuf/wkt';
+import { FeatureSet_FieldPresence, TimestampSchema } from '@bufbuild/protobuf/wkt';
 import { field as fieldOption, Ignore, oneof as oneofOption } from '../../gen/buf/validate/validate_pb.ts';
 import { Accounts } from '../../gen/countersign/internal/v1/accounts_pb.ts';
 import { Sessions } from '../../gen/countersign/internal/v1/sessions_pb.ts';
 import { Support } from '../../gen/countersign/internal/v1/support_pb.ts';
+import { Account } from '../../gen/countersign/v1/account_pb.ts';
 import { LoginActivity } from '../../gen/countersign/v1/login_activity_pb.ts';
 import { TrustedDevices } from '../../gen/countersign/v1/trusted_devices_pb.ts';
 import { TwoStepAuth } from '../../gen/countersign/v1/two_step_auth_pb.ts';
@@ -17,17 +18,32 @@ export interface Rpc {
   readonly path: string;
 }
 
-export const rpcs: readonly Rpc[] = [TwoStepAuth, TrustedDevices, LoginActivity, Accounts, Sessions, Support].flatMap(
-  (service) =>
-    service.methods.map((method) => ({
-      method,
-      internal: service.typeName.startsWith('countersign.internal.'),
-      path: `/${service.typeName}/${method.name}`,
-    })),
+export const rpcs: readonly Rpc[] = [
+  TwoStepAuth,
+  TrustedDevices,
+  LoginActivity,
+  Account,
+  Accounts,
+  Sessions,
+  Support,
+].flatMap((service) =>
+  service.methods.map((method) => ({
+    method,
+    internal: service.typeName.startsWith('countersign.internal.'),
+    path: `/${service.typeName}/${method.name}`,
+  })),
 );
 export const publicRpcs = rpcs.filter(({ internal }) => !internal);
 export const internalRpcs = rpcs.filter(({ internal }) => internal);
-export const holdsItsOwnSecret = new Set(['SignIn', 'SendCode', 'VerifyCode', 'GetChallenge', 'RefreshSession']);
+export const holdsItsOwnSecret = new Set([
+  'SignIn',
+  'SendCode',
+  'VerifyCode',
+  'GetChallenge',
+  'RefreshSession',
+  'RequestPasswordReset',
+  'ResetPassword',
+]);
 export const sessionRpcs = publicRpcs.filter(({ method }) => !holdsItsOwnSecret.has(method.name));
 export const named = (table: readonly Rpc[]) => table.map((rpc) => [rpc.path.slice(1), rpc] as const);
 export const isStream = ({ method }: Rpc) => method.methodKind !== 'unary';
@@ -49,9 +65,16 @@ export function leaves(message: DescMessage, path: readonly string[] = [], names
     const at = [...path, field.jsonName];
     const name = [...names, field.name];
     const leaf = { path: at, name: name.join('.'), field };
-    return field.fieldKind === 'message' ? [leaf, ...leaves(field.message, at, name)] : [leaf];
+    return isNested(field) ? [leaf, ...leaves(field.message, at, name)] : [leaf];
   });
 }
+
+const isTime = (field: DescField) =>
+  field.fieldKind === 'message' && field.message.typeName === TimestampSchema.typeName;
+
+/** A message with fields of its own in JSON: a time is written as one value. */
+const isNested = (field: DescField): field is DescField & { readonly fieldKind: 'message' } =>
+  field.fieldKind === 'message' && !isTime(field);
 
 export const isString = ({ field }: Leaf) => field.fieldKind === 'scalar' && field.scalar === ScalarType.STRING;
 /** What the server writes, a client may not: it is ignored. */
@@ -72,7 +95,9 @@ export function goodRequest(message: DescMessage, [head, ...rest]: readonly stri
 }
 
 export function goodValue(field: DescField, path: readonly string[] = []): unknown {
+  if (isTime(field)) return field.name === 'end_time' ? '2026-02-01T00:00:00Z' : '2026-01-01T00:00:00Z';
   if (field.fieldKind === 'message') return goodRequest(field.message, path);
+  if (field.fieldKind === 'list' && field.listKind === 'enum') return [field.enum.values.at(-1)?.name];
   if (field.fieldKind === 'enum') return field.enum.values.find(({ number }) => number > 0)?.name;
   if (field.fieldKind !== 'scalar') throw new Error(`what is a good ${field.name}?`);
   if (field.scalar === ScalarType.BOOL) return true;

@@ -5,15 +5,19 @@
 import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../buf/validate/validate_pb.ts";
-import type { LoginEvent } from "./login_event_pb.ts";
+import type { AdviceNote } from "./advice_pb.ts";
+import { file_countersign_v1_advice } from "./advice_pb.ts";
+import type { EventKind, LoginEvent } from "./login_event_pb.ts";
 import { file_countersign_v1_login_event } from "./login_event_pb.ts";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file countersign/v1/login_activity.proto.
  */
 export const file_countersign_v1_login_activity: GenFile = /*@__PURE__*/
-  fileDesc("CiNjb3VudGVyc2lnbi92MS9sb2dpbl9hY3Rpdml0eS5wcm90bxIOY291bnRlcnNpZ24udjEiVAoYTGlzdExvZ2luQWN0aXZpdHlSZXF1ZXN0EhoKCXBhZ2Vfc2l6ZRgBIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAIgASgJQgi6SAVyAxiABCJgChlMaXN0TG9naW5BY3Rpdml0eVJlc3BvbnNlEioKBmV2ZW50cxgBIAMoCzIaLmNvdW50ZXJzaWduLnYxLkxvZ2luRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJMnkKDUxvZ2luQWN0aXZpdHkSaAoRTGlzdExvZ2luQWN0aXZpdHkSKC5jb3VudGVyc2lnbi52MS5MaXN0TG9naW5BY3Rpdml0eVJlcXVlc3QaKS5jb3VudGVyc2lnbi52MS5MaXN0TG9naW5BY3Rpdml0eVJlc3BvbnNlYgZwcm90bzM", [file_buf_validate_validate, file_countersign_v1_login_event]);
+  fileDesc("CiNjb3VudGVyc2lnbi92MS9sb2dpbl9hY3Rpdml0eS5wcm90bxIOY291bnRlcnNpZ24udjEiiQEKGExpc3RMb2dpbkFjdGl2aXR5UmVxdWVzdBIaCglwYWdlX3NpemUYASABKAVCB7pIBBoCKAASHAoKcGFnZV90b2tlbhgCIAEoCUIIukgFcgMYgAQSMwoGZmlsdGVyGAMgASgLMiMuY291bnRlcnNpZ24udjEuTG9naW5BY3Rpdml0eUZpbHRlciLmAQoTTG9naW5BY3Rpdml0eUZpbHRlchI7CgVraW5kcxgBIAMoDjIZLmNvdW50ZXJzaWduLnYxLkV2ZW50S2luZEIRukgOkgELEBQiB4IBBBABIAASHgoJZGV2aWNlX2lkGAIgASgJQgu6SAjYAQFyA7ABARIUCgx1bnVzdWFsX29ubHkYAyABKAgSLgoKc3RhcnRfdGltZRgEIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASLAoIZW5kX3RpbWUYBSABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wIjgKGlJlcG9ydExvZ2luQWN0aXZpdHlSZXF1ZXN0EhoKCGV2ZW50X2lkGAEgASgJQgi6SAVyA7ABASJJChtSZXBvcnRMb2dpbkFjdGl2aXR5UmVzcG9uc2USKgoGYWR2aWNlGAEgAygLMhouY291bnRlcnNpZ24udjEuQWR2aWNlTm90ZSJgChlMaXN0TG9naW5BY3Rpdml0eVJlc3BvbnNlEioKBmV2ZW50cxgBIAMoCzIaLmNvdW50ZXJzaWduLnYxLkxvZ2luRXZlbnQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJMukBCg1Mb2dpbkFjdGl2aXR5EmgKEUxpc3RMb2dpbkFjdGl2aXR5EiguY291bnRlcnNpZ24udjEuTGlzdExvZ2luQWN0aXZpdHlSZXF1ZXN0GikuY291bnRlcnNpZ24udjEuTGlzdExvZ2luQWN0aXZpdHlSZXNwb25zZRJuChNSZXBvcnRMb2dpbkFjdGl2aXR5EiouY291bnRlcnNpZ24udjEuUmVwb3J0TG9naW5BY3Rpdml0eVJlcXVlc3QaKy5jb3VudGVyc2lnbi52MS5SZXBvcnRMb2dpbkFjdGl2aXR5UmVzcG9uc2ViBnByb3RvMw", [file_buf_validate_validate, file_countersign_v1_advice, file_countersign_v1_login_event, file_google_protobuf_timestamp]);
 
 /**
  * The request of ListLoginActivity.
@@ -34,6 +38,14 @@ export type ListLoginActivityRequest = Message<"countersign.v1.ListLoginActivity
    * @generated from field: string page_token = 2;
    */
   pageToken: string;
+
+  /**
+   * Which entries. Keep it the same from page to page: a page token of another filter is `REQUEST_INVALID`. With a filter a
+   * page may hold fewer entries than asked for, even none, while `next_page_token` says that there is more (AIP-158).
+   *
+   * @generated from field: countersign.v1.LoginActivityFilter filter = 3;
+   */
+  filter?: LoginActivityFilter | undefined;
 };
 
 /**
@@ -42,6 +54,97 @@ export type ListLoginActivityRequest = Message<"countersign.v1.ListLoginActivity
  */
 export const ListLoginActivityRequestSchema: GenMessage<ListLoginActivityRequest> = /*@__PURE__*/
   messageDesc(file_countersign_v1_login_activity, 0);
+
+/**
+ * Which entries of the login activity. What is unset lets every entry through; all of it must hold.
+ *
+ * @generated from message countersign.v1.LoginActivityFilter
+ */
+export type LoginActivityFilter = Message<"countersign.v1.LoginActivityFilter"> & {
+  /**
+   * Entries of one of these kinds.
+   *
+   * @generated from field: repeated countersign.v1.EventKind kinds = 1;
+   */
+  kinds: EventKind[];
+
+  /**
+   * Entries of this device, by its id.
+   *
+   * @generated from field: string device_id = 2;
+   */
+  deviceId: string;
+
+  /**
+   * Only what was odd.
+   *
+   * @generated from field: bool unusual_only = 3;
+   */
+  unusualOnly: boolean;
+
+  /**
+   * Entries from then on.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 4;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * Entries before then.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 5;
+   */
+  endTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message countersign.v1.LoginActivityFilter.
+ * Use `create(LoginActivityFilterSchema)` to create a new message.
+ */
+export const LoginActivityFilterSchema: GenMessage<LoginActivityFilter> = /*@__PURE__*/
+  messageDesc(file_countersign_v1_login_activity, 1);
+
+/**
+ * The request of ReportLoginActivity.
+ *
+ * @generated from message countersign.v1.ReportLoginActivityRequest
+ */
+export type ReportLoginActivityRequest = Message<"countersign.v1.ReportLoginActivityRequest"> & {
+  /**
+   * The entry's id. Required.
+   *
+   * @generated from field: string event_id = 1;
+   */
+  eventId: string;
+};
+
+/**
+ * Describes the message countersign.v1.ReportLoginActivityRequest.
+ * Use `create(ReportLoginActivityRequestSchema)` to create a new message.
+ */
+export const ReportLoginActivityRequestSchema: GenMessage<ReportLoginActivityRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_v1_login_activity, 2);
+
+/**
+ * The answer of ReportLoginActivity.
+ *
+ * @generated from message countersign.v1.ReportLoginActivityResponse
+ */
+export type ReportLoginActivityResponse = Message<"countersign.v1.ReportLoginActivityResponse"> & {
+  /**
+   * What to do next.
+   *
+   * @generated from field: repeated countersign.v1.AdviceNote advice = 1;
+   */
+  advice: AdviceNote[];
+};
+
+/**
+ * Describes the message countersign.v1.ReportLoginActivityResponse.
+ * Use `create(ReportLoginActivityResponseSchema)` to create a new message.
+ */
+export const ReportLoginActivityResponseSchema: GenMessage<ReportLoginActivityResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_v1_login_activity, 3);
 
 /**
  * The answer of ListLoginActivity.
@@ -69,7 +172,7 @@ export type ListLoginActivityResponse = Message<"countersign.v1.ListLoginActivit
  * Use `create(ListLoginActivityResponseSchema)` to create a new message.
  */
 export const ListLoginActivityResponseSchema: GenMessage<ListLoginActivityResponse> = /*@__PURE__*/
-  messageDesc(file_countersign_v1_login_activity, 1);
+  messageDesc(file_countersign_v1_login_activity, 4);
 
 /**
  * What happened to the account: which device, when, from where. Every call needs `authorization: Bearer <access token>`
@@ -89,6 +192,21 @@ export const LoginActivity: GenService<{
     methodKind: "unary";
     input: typeof ListLoginActivityRequestSchema;
     output: typeof ListLoginActivityResponseSchema;
+  },
+  /**
+   * Says "this wasn't me" to an entry: in one step the session that it belongs to ends, its device loses its trust, every
+   * pending challenge of the account closes, and the account needs a new password. What was switched off with it is on
+   * again, and for an hour no challenge opens from the network of the entry's challenge, if that is of the last day. Reporting an entry of the own
+   * device signs that device out. Repeating it changes nothing. Needs a verified session.
+   *
+   * Errors: `EVENT_UNKNOWN`, also for another account's and for what is no longer kept; `DEVICE_NOT_TRUSTED`.
+   *
+   * @generated from rpc countersign.v1.LoginActivity.ReportLoginActivity
+   */
+  reportLoginActivity: {
+    methodKind: "unary";
+    input: typeof ReportLoginActivityRequestSchema;
+    output: typeof ReportLoginActivityResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_countersign_v1_login_activity, 0);

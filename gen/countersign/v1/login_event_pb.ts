@@ -10,15 +10,85 @@ import type { Device } from "./device_pb.ts";
 import { file_countersign_v1_device } from "./device_pb.ts";
 import type { ConnectionType, Location } from "./location_pb.ts";
 import { file_countersign_v1_location } from "./location_pb.ts";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file countersign/v1/login_event.proto.
  */
 export const file_countersign_v1_login_event: GenFile = /*@__PURE__*/
-  fileDesc("CiBjb3VudGVyc2lnbi92MS9sb2dpbl9ldmVudC5wcm90bxIOY291bnRlcnNpZ24udjEikAMKCkxvZ2luRXZlbnQSEAoIZXZlbnRfaWQYASABKAkSKAoEdGltZRgCIAEoCzIaLmdvb2dsZS5wcm90b2J1Zi5UaW1lc3RhbXASJwoEa2luZBgDIAEoDjIZLmNvdW50ZXJzaWduLnYxLkV2ZW50S2luZBImCgZkZXZpY2UYBCABKAsyFi5jb3VudGVyc2lnbi52MS5EZXZpY2USEgoKaXBfYWRkcmVzcxgFIAEoCRIqCghsb2NhdGlvbhgGIAEoCzIYLmNvdW50ZXJzaWduLnYxLkxvY2F0aW9uEjcKD2Nvbm5lY3Rpb25fdHlwZRgHIAEoDjIeLmNvdW50ZXJzaWduLnYxLkNvbm5lY3Rpb25UeXBlEigKB3VudXN1YWwYCCADKA4yFy5jb3VudGVyc2lnbi52MS5VbnVzdWFsEigKB2NoYW5uZWwYCSABKA4yFy5jb3VudGVyc2lnbi52MS5DaGFubmVsEhYKDmN1cnJlbnRfZGV2aWNlGAogASgIEhAKCHJlcG9ydGVkGAsgASgIKrMDCglFdmVudEtpbmQSGgoWRVZFTlRfS0lORF9VTlNQRUNJRklFRBAAEicKI0VWRU5UX0tJTkRfU0lHTkVEX0lOX1RSVVNURURfREVWSUNFEAESIgoeRVZFTlRfS0lORF9TSUdORURfSU5fV0lUSF9DT0RFEAISKQolRVZFTlRfS0lORF9TSUdORURfSU5fV0lUSE9VVF9UV09fU1RFUBADEhgKFEVWRU5UX0tJTkRfQ09ERV9TRU5UEAQSGQoVRVZFTlRfS0lORF9DT0RFX1dST05HEAUSHQoZRVZFTlRfS0lORF9QQVNTV09SRF9XUk9ORxAGEh8KG0VWRU5UX0tJTkRfQ0hBTExFTkdFX0RFTklFRBAHEiEKHUVWRU5UX0tJTkRfUkVGVVNFRF9PTERfQ0xJRU5UEAgSGQoVRVZFTlRfS0lORF9TSUdORURfT1VUEAkSHQoZRVZFTlRfS0lORF9ERVZJQ0VfUkVNT1ZFRBAKEh8KG0VWRU5UX0tJTkRfU0VUVElOR1NfQ0hBTkdFRBALEh8KG0VWRU5UX0tJTkRfUEFTU1dPUkRfQ0hBTkdFRBAMKpEBCgdVbnVzdWFsEhcKE1VOVVNVQUxfVU5TUEVDSUZJRUQQABIWChJVTlVTVUFMX05FV19ERVZJQ0UQARIXChNVTlVTVUFMX05FV19DT1VOVFJZEAISHQoZVU5VU1VBTF9JTVBPU1NJQkxFX1RSQVZFTBADEh0KGVVOVVNVQUxfQU5PTllNT1VTX05FVFdPUksQBGIGcHJvdG8z", [file_countersign_v1_challenge, file_countersign_v1_device, file_countersign_v1_location, file_google_protobuf_timestamp]);
+  fileDesc("CiBjb3VudGVyc2lnbi92MS9sb2dpbl9ldmVudC5wcm90bxIOY291bnRlcnNpZ24udjEiOAoQQXV0b25vbW91c1N5c3RlbRIOCgZudW1iZXIYASABKA0SFAoMb3JnYW5pemF0aW9uGAIgASgJIp0BCg1VbnVzdWFsRGV0YWlsEigKB3VudXN1YWwYASABKA4yFy5jb3VudGVyc2lnbi52MS5VbnVzdWFsEgwKBHRleHQYAiABKAkSGAoLZGlzdGFuY2Vfa20YAyABKAFIAIgBARIqCgdlbGFwc2VkGAQgASgLMhkuZ29vZ2xlLnByb3RvYnVmLkR1cmF0aW9uQg4KDF9kaXN0YW5jZV9rbSLWBAoKTG9naW5FdmVudBIQCghldmVudF9pZBgBIAEoCRIoCgR0aW1lGAIgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBInCgRraW5kGAMgASgOMhkuY291bnRlcnNpZ24udjEuRXZlbnRLaW5kEiYKBmRldmljZRgEIAEoCzIWLmNvdW50ZXJzaWduLnYxLkRldmljZRISCgppcF9hZGRyZXNzGAUgASgJEioKCGxvY2F0aW9uGAYgASgLMhguY291bnRlcnNpZ24udjEuTG9jYXRpb24SNwoPY29ubmVjdGlvbl90eXBlGAcgASgOMh4uY291bnRlcnNpZ24udjEuQ29ubmVjdGlvblR5cGUSKAoHdW51c3VhbBgIIAMoDjIXLmNvdW50ZXJzaWduLnYxLlVudXN1YWwSKAoHY2hhbm5lbBgJIAEoDjIXLmNvdW50ZXJzaWduLnYxLkNoYW5uZWwSFgoOY3VycmVudF9kZXZpY2UYCiABKAgSEAoIcmVwb3J0ZWQYCyABKAgSNgoPdW51c3VhbF9kZXRhaWxzGAwgAygLMh0uY291bnRlcnNpZ24udjEuVW51c3VhbERldGFpbBI8ChJhbm9ueW1vdXNfbmV0d29ya3MYDSADKA4yIC5jb3VudGVyc2lnbi52MS5Bbm9ueW1vdXNOZXR3b3JrEjsKEWF1dG9ub21vdXNfc3lzdGVtGA4gASgLMiAuY291bnRlcnNpZ24udjEuQXV0b25vbW91c1N5c3RlbRIRCglkZXZpY2VfaWQYDyABKAkqswMKCUV2ZW50S2luZBIaChZFVkVOVF9LSU5EX1VOU1BFQ0lGSUVEEAASJwojRVZFTlRfS0lORF9TSUdORURfSU5fVFJVU1RFRF9ERVZJQ0UQARIiCh5FVkVOVF9LSU5EX1NJR05FRF9JTl9XSVRIX0NPREUQAhIpCiVFVkVOVF9LSU5EX1NJR05FRF9JTl9XSVRIT1VUX1RXT19TVEVQEAMSGAoURVZFTlRfS0lORF9DT0RFX1NFTlQQBBIZChVFVkVOVF9LSU5EX0NPREVfV1JPTkcQBRIdChlFVkVOVF9LSU5EX1BBU1NXT1JEX1dST05HEAYSHwobRVZFTlRfS0lORF9DSEFMTEVOR0VfREVOSUVEEAcSIQodRVZFTlRfS0lORF9SRUZVU0VEX09MRF9DTElFTlQQCBIZChVFVkVOVF9LSU5EX1NJR05FRF9PVVQQCRIdChlFVkVOVF9LSU5EX0RFVklDRV9SRU1PVkVEEAoSHwobRVZFTlRfS0lORF9TRVRUSU5HU19DSEFOR0VEEAsSHwobRVZFTlRfS0lORF9QQVNTV09SRF9DSEFOR0VEEAwqkQEKB1VudXN1YWwSFwoTVU5VU1VBTF9VTlNQRUNJRklFRBAAEhYKElVOVVNVQUxfTkVXX0RFVklDRRABEhcKE1VOVVNVQUxfTkVXX0NPVU5UUlkQAhIdChlVTlVTVUFMX0lNUE9TU0lCTEVfVFJBVkVMEAMSHQoZVU5VU1VBTF9BTk9OWU1PVVNfTkVUV09SSxAEKvkBChBBbm9ueW1vdXNOZXR3b3JrEiEKHUFOT05ZTU9VU19ORVRXT1JLX1VOU1BFQ0lGSUVEEAASGQoVQU5PTllNT1VTX05FVFdPUktfVlBOEAESHQoZQU5PTllNT1VTX05FVFdPUktfSE9TVElORxACEiIKHkFOT05ZTU9VU19ORVRXT1JLX1BVQkxJQ19QUk9YWRADEicKI0FOT05ZTU9VU19ORVRXT1JLX1JFU0lERU5USUFMX1BST1hZEAQSHgoaQU5PTllNT1VTX05FVFdPUktfVE9SX0VYSVQQBRIbChdBTk9OWU1PVVNfTkVUV09SS19PVEhFUhAGYgZwcm90bzM", [file_countersign_v1_challenge, file_countersign_v1_device, file_countersign_v1_location, file_google_protobuf_duration, file_google_protobuf_timestamp]);
+
+/**
+ * The network that an address belongs to (BGP, RFC 4271).
+ *
+ * @generated from message countersign.v1.AutonomousSystem
+ */
+export type AutonomousSystem = Message<"countersign.v1.AutonomousSystem"> & {
+  /**
+   * Its number.
+   *
+   * @generated from field: uint32 number = 1;
+   */
+  number: number;
+
+  /**
+   * Whom it is registered to; empty where unknown.
+   *
+   * @generated from field: string organization = 2;
+   */
+  organization: string;
+};
+
+/**
+ * Describes the message countersign.v1.AutonomousSystem.
+ * Use `create(AutonomousSystemSchema)` to create a new message.
+ */
+export const AutonomousSystemSchema: GenMessage<AutonomousSystem> = /*@__PURE__*/
+  messageDesc(file_countersign_v1_login_event, 0);
+
+/**
+ * Why an event is odd, for a person.
+ *
+ * @generated from message countersign.v1.UnusualDetail
+ */
+export type UnusualDetail = Message<"countersign.v1.UnusualDetail"> & {
+  /**
+   * What was odd.
+   *
+   * @generated from field: countersign.v1.Unusual unusual = 1;
+   */
+  unusual: Unusual;
+
+  /**
+   * Why, in one sentence without full stop, in the caller's language: "2,400 km in 40 minutes".
+   *
+   * @generated from field: string text = 2;
+   */
+  text: string;
+
+  /**
+   * Of IMPOSSIBLE_TRAVEL, the least distance between the two places in kilometres, accuracy radii taken off.
+   *
+   * @generated from field: optional double distance_km = 3;
+   */
+  distanceKm?: number | undefined;
+
+  /**
+   * Of IMPOSSIBLE_TRAVEL, the time between the two.
+   *
+   * @generated from field: google.protobuf.Duration elapsed = 4;
+   */
+  elapsed?: Duration | undefined;
+};
+
+/**
+ * Describes the message countersign.v1.UnusualDetail.
+ * Use `create(UnusualDetailSchema)` to create a new message.
+ */
+export const UnusualDetailSchema: GenMessage<UnusualDetail> = /*@__PURE__*/
+  messageDesc(file_countersign_v1_login_event, 1);
 
 /**
  * One entry of the login activity. Entries are kept for 400 days.
@@ -102,6 +172,34 @@ export type LoginEvent = Message<"countersign.v1.LoginEvent"> & {
    * @generated from field: bool reported = 11;
    */
   reported: boolean;
+
+  /**
+   * Why it was odd; one for each of `unusual` in entries that know it.
+   *
+   * @generated from field: repeated countersign.v1.UnusualDetail unusual_details = 12;
+   */
+  unusualDetails: UnusualDetail[];
+
+  /**
+   * How the address's network hides who uses it; empty where it does not, or no database tells.
+   *
+   * @generated from field: repeated countersign.v1.AnonymousNetwork anonymous_networks = 13;
+   */
+  anonymousNetworks: AnonymousNetwork[];
+
+  /**
+   * The network that the address belongs to; unset where unknown.
+   *
+   * @generated from field: countersign.v1.AutonomousSystem autonomous_system = 14;
+   */
+  autonomousSystem?: AutonomousSystem | undefined;
+
+  /**
+   * The device's id; empty where it has none (yet).
+   *
+   * @generated from field: string device_id = 15;
+   */
+  deviceId: string;
 };
 
 /**
@@ -109,7 +207,7 @@ export type LoginEvent = Message<"countersign.v1.LoginEvent"> & {
  * Use `create(LoginEventSchema)` to create a new message.
  */
 export const LoginEventSchema: GenMessage<LoginEvent> = /*@__PURE__*/
-  messageDesc(file_countersign_v1_login_event, 0);
+  messageDesc(file_countersign_v1_login_event, 2);
 
 /**
  * What happened.
@@ -276,4 +374,73 @@ export type Unusual = (typeof Unusual)[keyof typeof Unusual] | UnknownEnum;
  */
 export const UnusualSchema: GenEnum<Unusual> = /*@__PURE__*/
   enumDesc(file_countersign_v1_login_event, 1);
+
+/**
+ * How the network of an address hides who uses it.
+ *
+ * @generated from enum countersign.v1.AnonymousNetwork
+ */
+export const AnonymousNetwork = {
+  /**
+   * Not given.
+   *
+   * @generated from enum value: ANONYMOUS_NETWORK_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * A VPN that is open to anybody.
+   *
+   * @generated from enum value: ANONYMOUS_NETWORK_VPN = 1;
+   */
+  VPN: 1,
+
+  /**
+   * A hosting or data-centre network, from which people rarely sign in.
+   *
+   * @generated from enum value: ANONYMOUS_NETWORK_HOSTING = 2;
+   */
+  HOSTING: 2,
+
+  /**
+   * A public proxy.
+   *
+   * @generated from enum value: ANONYMOUS_NETWORK_PUBLIC_PROXY = 3;
+   */
+  PUBLIC_PROXY: 3,
+
+  /**
+   * A proxy in somebody's home, known or not to its owner.
+   *
+   * @generated from enum value: ANONYMOUS_NETWORK_RESIDENTIAL_PROXY = 4;
+   */
+  RESIDENTIAL_PROXY: 4,
+
+  /**
+   * An exit of the Tor network.
+   *
+   * @generated from enum value: ANONYMOUS_NETWORK_TOR_EXIT = 5;
+   */
+  TOR_EXIT: 5,
+
+  /**
+   * Anonymous in a way that the database does not name.
+   *
+   * @generated from enum value: ANONYMOUS_NETWORK_OTHER = 6;
+   */
+  OTHER: 6,
+} as const;
+
+/**
+ * How the network of an address hides who uses it.
+ *
+ * @generated from enum countersign.v1.AnonymousNetwork
+ */
+export type AnonymousNetwork = (typeof AnonymousNetwork)[keyof typeof AnonymousNetwork] | UnknownEnum;
+
+/**
+ * Describes the enum countersign.v1.AnonymousNetwork.
+ */
+export const AnonymousNetworkSchema: GenEnum<AnonymousNetwork> = /*@__PURE__*/
+  enumDesc(file_countersign_v1_login_event, 2);
 

@@ -13,7 +13,7 @@ import type { Message } from "@bufbuild/protobuf";
  * Describes the file countersign/internal/v1/accounts.proto.
  */
 export const file_countersign_internal_v1_accounts: GenFile = /*@__PURE__*/
-  fileDesc("CiZjb3VudGVyc2lnbi9pbnRlcm5hbC92MS9hY2NvdW50cy5wcm90bxIXY291bnRlcnNpZ24uaW50ZXJuYWwudjEikAEKFENyZWF0ZUFjY291bnRSZXF1ZXN0EhkKBWVtYWlsGAEgASgJQgq6SAdyBRj+AWABEhwKCHBhc3N3b3JkGAIgASgJQgq6SAdyBRABKIAIEj8KBmxvY2FsZRgDIAEoCUIvukgscioYIzImXihbQS1aYS16XXsyLDN9KC1bQS1aYS16MC05XXsxLDh9KSopPyQiSgoVQ3JlYXRlQWNjb3VudFJlc3BvbnNlEjEKB2FjY291bnQYASABKAsyIC5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5BY2NvdW50ImAKEUdldEFjY291bnRSZXF1ZXN0EiAKCmFjY291bnRfaWQYASABKAlCCrpIB3IFEAEogAFIABIbCgVlbWFpbBgCIAEoCUIKukgHcgUQARj+AUgAQgwKA2tleRIFukgCCAEiRwoSR2V0QWNjb3VudFJlc3BvbnNlEjEKB2FjY291bnQYASABKAsyIC5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5BY2NvdW50Iq4BChRVcGRhdGVBY2NvdW50UmVxdWVzdBIeCgphY2NvdW50X2lkGAEgASgJQgq6SAdyBRABKIABEh4KBWVtYWlsGAIgASgJQgq6SAdyBRj+AWABSACIAQESQQoGbG9jYWxlGAMgASgJQiy6SClyJxgjMiNeW0EtWmEtel17MiwzfSgtW0EtWmEtejAtOV17MSw4fSkqJEgBiAEBQggKBl9lbWFpbEIJCgdfbG9jYWxlIkoKFVVwZGF0ZUFjY291bnRSZXNwb25zZRIxCgdhY2NvdW50GAEgASgLMiAuY291bnRlcnNpZ24uaW50ZXJuYWwudjEuQWNjb3VudCJSChJTZXRQYXNzd29yZFJlcXVlc3QSHgoKYWNjb3VudF9pZBgBIAEoCUIKukgHcgUQASiAARIcCghwYXNzd29yZBgCIAEoCUIKukgHcgUQASiACCJIChNTZXRQYXNzd29yZFJlc3BvbnNlEjEKB2FjY291bnQYASABKAsyIC5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5BY2NvdW50IjoKGFJlc2V0VmVyaWZpY2F0aW9uUmVxdWVzdBIeCgphY2NvdW50X2lkGAEgASgJQgq6SAdyBRABKIABIk4KGVJlc2V0VmVyaWZpY2F0aW9uUmVzcG9uc2USMQoHYWNjb3VudBgBIAEoCzIgLmNvdW50ZXJzaWduLmludGVybmFsLnYxLkFjY291bnQytwQKCEFjY291bnRzEm4KDUNyZWF0ZUFjY291bnQSLS5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5DcmVhdGVBY2NvdW50UmVxdWVzdBouLmNvdW50ZXJzaWduLmludGVybmFsLnYxLkNyZWF0ZUFjY291bnRSZXNwb25zZRJlCgpHZXRBY2NvdW50EiouY291bnRlcnNpZ24uaW50ZXJuYWwudjEuR2V0QWNjb3VudFJlcXVlc3QaKy5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5HZXRBY2NvdW50UmVzcG9uc2USbgoNVXBkYXRlQWNjb3VudBItLmNvdW50ZXJzaWduLmludGVybmFsLnYxLlVwZGF0ZUFjY291bnRSZXF1ZXN0Gi4uY291bnRlcnNpZ24uaW50ZXJuYWwudjEuVXBkYXRlQWNjb3VudFJlc3BvbnNlEmgKC1NldFBhc3N3b3JkEisuY291bnRlcnNpZ24uaW50ZXJuYWwudjEuU2V0UGFzc3dvcmRSZXF1ZXN0GiwuY291bnRlcnNpZ24uaW50ZXJuYWwudjEuU2V0UGFzc3dvcmRSZXNwb25zZRJ6ChFSZXNldFZlcmlmaWNhdGlvbhIxLmNvdW50ZXJzaWduLmludGVybmFsLnYxLlJlc2V0VmVyaWZpY2F0aW9uUmVxdWVzdBoyLmNvdW50ZXJzaWduLmludGVybmFsLnYxLlJlc2V0VmVyaWZpY2F0aW9uUmVzcG9uc2ViBnByb3RvMw", [file_buf_validate_validate, file_countersign_internal_v1_account]);
+  fileDesc("CiZjb3VudGVyc2lnbi9pbnRlcm5hbC92MS9hY2NvdW50cy5wcm90bxIXY291bnRlcnNpZ24uaW50ZXJuYWwudjEikAEKFENyZWF0ZUFjY291bnRSZXF1ZXN0EhkKBWVtYWlsGAEgASgJQgq6SAdyBRj+AWABEhwKCHBhc3N3b3JkGAIgASgJQgq6SAdyBRABKIAIEj8KBmxvY2FsZRgDIAEoCUIvukgscioYIzImXihbQS1aYS16XXsyLDN9KC1bQS1aYS16MC05XXsxLDh9KSopPyQiSgoVQ3JlYXRlQWNjb3VudFJlc3BvbnNlEjEKB2FjY291bnQYASABKAsyIC5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5BY2NvdW50ImAKEUdldEFjY291bnRSZXF1ZXN0EiAKCmFjY291bnRfaWQYASABKAlCCrpIB3IFEAEogAFIABIbCgVlbWFpbBgCIAEoCUIKukgHcgUQARj+AUgAQgwKA2tleRIFukgCCAEiRwoSR2V0QWNjb3VudFJlc3BvbnNlEjEKB2FjY291bnQYASABKAsyIC5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5BY2NvdW50Iq4BChRVcGRhdGVBY2NvdW50UmVxdWVzdBIeCgphY2NvdW50X2lkGAEgASgJQgq6SAdyBRABKIABEh4KBWVtYWlsGAIgASgJQgq6SAdyBRj+AWABSACIAQESQQoGbG9jYWxlGAMgASgJQiy6SClyJxgjMiNeW0EtWmEtel17MiwzfSgtW0EtWmEtejAtOV17MSw4fSkqJEgBiAEBQggKBl9lbWFpbEIJCgdfbG9jYWxlIkoKFVVwZGF0ZUFjY291bnRSZXNwb25zZRIxCgdhY2NvdW50GAEgASgLMiAuY291bnRlcnNpZ24uaW50ZXJuYWwudjEuQWNjb3VudCJSChJTZXRQYXNzd29yZFJlcXVlc3QSHgoKYWNjb3VudF9pZBgBIAEoCUIKukgHcgUQASiAARIcCghwYXNzd29yZBgCIAEoCUIKukgHcgUQASiACCJIChNTZXRQYXNzd29yZFJlc3BvbnNlEjEKB2FjY291bnQYASABKAsyIC5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5BY2NvdW50IjoKGFJlc2V0VmVyaWZpY2F0aW9uUmVxdWVzdBIeCgphY2NvdW50X2lkGAEgASgJQgq6SAdyBRABKIABIk4KGVJlc2V0VmVyaWZpY2F0aW9uUmVzcG9uc2USMQoHYWNjb3VudBgBIAEoCzIgLmNvdW50ZXJzaWduLmludGVybmFsLnYxLkFjY291bnQiNgoURGVsZXRlQWNjb3VudFJlcXVlc3QSHgoKYWNjb3VudF9pZBgBIAEoCUIKukgHcgUQASiAASIXChVEZWxldGVBY2NvdW50UmVzcG9uc2UypwUKCEFjY291bnRzEm4KDUNyZWF0ZUFjY291bnQSLS5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5DcmVhdGVBY2NvdW50UmVxdWVzdBouLmNvdW50ZXJzaWduLmludGVybmFsLnYxLkNyZWF0ZUFjY291bnRSZXNwb25zZRJlCgpHZXRBY2NvdW50EiouY291bnRlcnNpZ24uaW50ZXJuYWwudjEuR2V0QWNjb3VudFJlcXVlc3QaKy5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5HZXRBY2NvdW50UmVzcG9uc2USbgoNVXBkYXRlQWNjb3VudBItLmNvdW50ZXJzaWduLmludGVybmFsLnYxLlVwZGF0ZUFjY291bnRSZXF1ZXN0Gi4uY291bnRlcnNpZ24uaW50ZXJuYWwudjEuVXBkYXRlQWNjb3VudFJlc3BvbnNlEmgKC1NldFBhc3N3b3JkEisuY291bnRlcnNpZ24uaW50ZXJuYWwudjEuU2V0UGFzc3dvcmRSZXF1ZXN0GiwuY291bnRlcnNpZ24uaW50ZXJuYWwudjEuU2V0UGFzc3dvcmRSZXNwb25zZRJ6ChFSZXNldFZlcmlmaWNhdGlvbhIxLmNvdW50ZXJzaWduLmludGVybmFsLnYxLlJlc2V0VmVyaWZpY2F0aW9uUmVxdWVzdBoyLmNvdW50ZXJzaWduLmludGVybmFsLnYxLlJlc2V0VmVyaWZpY2F0aW9uUmVzcG9uc2USbgoNRGVsZXRlQWNjb3VudBItLmNvdW50ZXJzaWduLmludGVybmFsLnYxLkRlbGV0ZUFjY291bnRSZXF1ZXN0Gi4uY291bnRlcnNpZ24uaW50ZXJuYWwudjEuRGVsZXRlQWNjb3VudFJlc3BvbnNlYgZwcm90bzM", [file_buf_validate_validate, file_countersign_internal_v1_account]);
 
 /**
  * The request of CreateAccount.
@@ -277,6 +277,42 @@ export const ResetVerificationResponseSchema: GenMessage<ResetVerificationRespon
   messageDesc(file_countersign_internal_v1_accounts, 9);
 
 /**
+ * The request of DeleteAccount.
+ *
+ * @generated from message countersign.internal.v1.DeleteAccountRequest
+ */
+export type DeleteAccountRequest = Message<"countersign.internal.v1.DeleteAccountRequest"> & {
+  /**
+   * The account's id.
+   *
+   * @generated from field: string account_id = 1;
+   */
+  accountId: string;
+};
+
+/**
+ * Describes the message countersign.internal.v1.DeleteAccountRequest.
+ * Use `create(DeleteAccountRequestSchema)` to create a new message.
+ */
+export const DeleteAccountRequestSchema: GenMessage<DeleteAccountRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_internal_v1_accounts, 10);
+
+/**
+ * The answer of DeleteAccount.
+ *
+ * @generated from message countersign.internal.v1.DeleteAccountResponse
+ */
+export type DeleteAccountResponse = Message<"countersign.internal.v1.DeleteAccountResponse"> & {
+};
+
+/**
+ * Describes the message countersign.internal.v1.DeleteAccountResponse.
+ * Use `create(DeleteAccountResponseSchema)` to create a new message.
+ */
+export const DeleteAccountResponseSchema: GenMessage<DeleteAccountResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_internal_v1_accounts, 11);
+
+/**
  * The accounts, for the app's backend and its operators. Every call carries `authorization: Bearer <service token>` of
  * the scope `accounts`, and is logged by the caller's name.
  *
@@ -347,6 +383,19 @@ export const Accounts: GenService<{
     methodKind: "unary";
     input: typeof ResetVerificationRequestSchema;
     output: typeof ResetVerificationResponseSchema;
+  },
+  /**
+   * Erases an account with everything that is kept of it: devices, sessions, challenges, deliveries, login activity. Its
+   * devices are signed out at once. There is no way back.
+   *
+   * Errors: `ACCOUNT_UNKNOWN`.
+   *
+   * @generated from rpc countersign.internal.v1.Accounts.DeleteAccount
+   */
+  deleteAccount: {
+    methodKind: "unary";
+    input: typeof DeleteAccountRequestSchema;
+    output: typeof DeleteAccountResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_countersign_internal_v1_accounts, 0);

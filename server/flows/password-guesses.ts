@@ -1,0 +1,110 @@
+// Budgets of what a stranger may try, counted before anything is looked at: guesses at a password, and asking for its reset. What is
+// counted hangs on the address, known or not, so that a refusal says nothing of it.
+
+import { normaliseEmail } from '../domain/email.ts';
+import { DomainError } from '../domain/errors.ts';
+import { admitPasswordGuess, type Budget, budgetWait, type PasswordGuess } from '../domain/limits.ts';
+import { networkOf } from '../domain/network.ts';
+import type { Deps } from './context.ts';
+
+/** A guess that was counted, and may be taken back. */
+export interface CountedGuess {
+  readonly id: string;
+  readonly key: Uint8Array;
+  readonly deviceId: string | null;
+}
+
+/** The keys that guesses at an address are kept under, and that asking for a reset is. */
+export function guessKeys({ secrets }: Pick<Deps, 'secrets'>, email: string) {
+  const address = normaliseEmail(email);
+  return { password: secrets.hashOf(address), reset: secrets.hashOf(`password reset ${address}`) };
+}
+
+/** The guesses of late at the password behind an address, and the key that they are kept under. */
+export async function guessesAt(deps: Deps, email: string) {
+  const key = guessKeys(deps, email).password;
+  return { key, past: await deps.store.passwordGuesses(key) };
+}
+
+/** Counts a guess before the password is looked at; a trusted device has a budget of its own. */
+export function countGuess(
+  deps: Deps,
+  { key, past }: { readonly key: Uint8Array; readonly past: readonly PasswordGuess[] },
+  ipAddress: string,
+  deviceId: string | null,
+  now: Date,
+): Promise<CountedGuess> {
+  return count(deps, key, past, ipAddress, deviceId, now, (before, guess) =>
+    admitPasswordGuess(before, guess, deps.limits),
+  );
+}
+
+/** Counts that somebody asks for a link that sets a new password: by network, and over all. */
+export async function countResetRequest(deps: Deps, email: string, ipAddress: string, now: Date): Promise<void> {
+  const { passwordResetsPerNetwork, passwordResetsOverall } = deps.limits;
+  const key = keyOf(deps, 'password reset', normaliseEmail(email));
+  await countWithin(deps, key, ipAddress, now, passwordResetsOverall, passwordResetsPerNetwork);
+}
+
+/** Counts a new password that is tried with a link, before it is looked at: each takes as long as a sign-in. */
+export async function countResetTry(deps: Deps, accountId: string, ipAddress: string, now: Date): Promise<void> {
+  await countWithin(deps, keyOf(deps, 'password reset try', accountId), ipAddress, now, deps.limits.passwordResetTries);
+}
+
+/** Apart from those of sign-ins: no address has such a byte. */
+const keyOf = (deps: Deps, what: string, of: string) => deps.secrets.hashOf(`${what}\0${of}`);
+
+async function countWithin(
+  deps: Deps,
+  key: Uint8Array,
+  ipAddress: string,
+  now: Date,
+  overall: Budget,
+  perNetwork: Budget = overall,
+): Promise<void> {
+  const past = await deps.store.passwordGuesses(key);
+  await count(deps, key, past, ipAddress, null, now, (before, guess) => {
+    const kept = before.filter(({ time }) => time > guess.time - overall.windowMs);
+    const wait = (counted: readonly PasswordGuess[], budget: Budget) =>
+      budgetWait(
+        counted.map(({ time }) => time),
+        budget,
+        guess.time,
+      );
+    const ofNetwork = kept.filter(({ network }) => network === guess.network);
+    const waitMs = Math.max(wait(kept, overall), wait(ofNetwork, perNetwork));
+    return { guesses: waitMs === 0 ? [...kept, guess] : kept, waitMs };
+  });
+}
+
+/** More than the guesses that strangers have at once: whoever loses so often is one of a crowd at one address. */
+const mostLaps = 20;
+
+async function count(
+  deps: Deps,
+  key: Uint8Array,
+  before: readonly PasswordGuess[],
+  ipAddress: string,
+  deviceId: string | null,
+  now: Date,
+  admit: (
+    past: readonly PasswordGuess[],
+    guess: PasswordGuess,
+  ) => { readonly guesses: readonly PasswordGuess[]; readonly waitMs: number },
+): Promise<CountedGuess> {
+  const guess = { id: deps.random.uuid(now), time: now.getTime(), network: networkOf(ipAddress), deviceId };
+  // Of those who count at once one is first; the others look again, until the budget ends it, or their patience.
+  let past = before;
+  for (let lap = 0; lap < mostLaps; lap++) {
+    const { guesses, waitMs } = admit(past, guess);
+    if (waitMs > 0) throw new DomainError({ reason: 'RATE_LIMITED', retryAfterMs: waitMs });
+    const counted = await deps.store.replacePasswordGuesses(key, past, guesses, now).catch(async (error) => {
+      // It may have been counted, and nothing will be compared.
+      await deps.store.forgetPasswordGuess(key, guess.id).catch(() => {});
+      throw error;
+    });
+    if (counted) return { id: guess.id, key, deviceId };
+    past = await deps.store.passwordGuesses(key);
+  }
+  throw new DomainError({ reason: 'DEPENDENCY_UNAVAILABLE', retryAfterMs: 500 });
+}
