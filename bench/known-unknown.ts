@@ -1,6 +1,8 @@
-// Whether a stranger can tell a known address from an unknown one by how long a wrong password takes: measures SignIn
-// against a real server, PostgreSQL (with fsync) and SMTP server of its own. `npm run bench:known-unknown [calls]`.
+// Whether a stranger can tell a known address from an unknown one by how long an answer takes, of a wrong password and of asking
+// for a new one: measures against a real server, PostgreSQL (with fsync) and SMTP server of its own.
+// `npm run bench:known-unknown [calls]`.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createServiceClient } from '../clients/service/client.ts';
 import { measure, printTable, quantile, type ServerProcess, serviceToken } from './support.ts';
 
@@ -8,25 +10,48 @@ type Kind = 'known' | 'unknown';
 
 const calls = Number(process.argv[2] ?? 400);
 const warmUp = 40;
-/** Few guesses an address and an hour, so that no budget is met. */
-const callsPerAddress = 20;
+
+/** What a stranger may call, and how often an hour for an address. */
+const questions = [
+  {
+    name: 'SignIn',
+    path: 'TwoStepAuth/SignIn',
+    callsPerAddress: 20,
+    pauseMs: 0,
+    requestFor: (email: string) => ({
+      email,
+      password: 'not the password',
+      device: { displayName: 'Bench', model: 'iPhone 17', platform: 'PLATFORM_IOS', osVersion: '19.1' },
+    }),
+  },
+  {
+    name: 'RequestPasswordReset',
+    path: 'Account/RequestPasswordReset',
+    callsPerAddress: 5,
+    // Until the mail of the one before is sent: what it takes must not be counted to the next.
+    pauseMs: 100,
+    requestFor: (email: string) => ({ email }),
+  },
+] as const;
+type Question = (typeof questions)[number];
 
 await measure(600_000, async (parts) => {
   const server = await parts.start('server-process.ts');
-  const same = await run(server);
+  let same = true;
+  for (const question of questions) same = (await run(server, question)) && same;
   await server.stop();
   return same;
 });
 
 /** False where the answers differ in a byte. */
-async function run({ publicUrl, internalUrl }: ServerProcess): Promise<boolean> {
-  const addressCount = Math.ceil((calls + warmUp) / callsPerAddress);
+async function run({ publicUrl, internalUrl }: ServerProcess, question: Question): Promise<boolean> {
+  const addressCount = Math.ceil((calls + warmUp) / question.callsPerAddress);
   const addresses: Record<Kind, string[]> = { known: [], unknown: [] };
   const service = createServiceClient({ baseUrl: internalUrl, serviceToken });
   for (let index = 0; index < addressCount; index++) {
     // Of one length, so that nothing but the account differs.
-    const email = `known-${String(index).padStart(3, '0')}@example.com`;
-    await service.accounts.createAccount({ email, password: `correct horse ${index}` });
+    const email = `known-${question.name.toLowerCase()}-${String(index).padStart(3, '0')}@example.com`;
+    await service.accounts.createAccount({ email, password: `Zwölf Boxkämpfer jagen ${index}` });
     addresses.known.push(email);
     addresses.unknown.push(email.replace('known', 'other'));
   }
@@ -39,9 +64,10 @@ async function run({ publicUrl, internalUrl }: ServerProcess): Promise<boolean> 
     for (const kind of turn) {
       const email = addresses[kind][index % addressCount] ?? '';
       const network = `10.${kind === 'known' ? 1 : 2}.${Math.floor(index / addressCount)}`;
-      const { ms, answer } = await signIn(publicUrl, email, `${network}.${index % 100}`);
+      const { ms, answer } = await ask(publicUrl, question, email, `${network}.${index % 100}`);
       if (index >= warmUp) times[kind].push(ms);
       answers[kind].add(answer);
+      await sleep(question.pauseMs);
     }
   }
 
@@ -51,7 +77,7 @@ async function run({ publicUrl, internalUrl }: ServerProcess): Promise<boolean> 
   }));
   if (known === undefined || unknown === undefined) throw new Error('nothing was measured');
   printTable([
-    ['', 'calls', 'median ms', 'p90 ms'],
+    [question.name, 'calls', 'median ms', 'p90 ms'],
     ['known', String(calls), known.median.toFixed(2), known.p90.toFixed(2)],
     ['unknown', String(calls), unknown.median.toFixed(2), unknown.p90.toFixed(2)],
   ]);
@@ -63,13 +89,14 @@ async function run({ publicUrl, internalUrl }: ServerProcess): Promise<boolean> 
 }
 
 /** What a call took, and its answer: status, headers and body, without what differs from call to call. */
-async function signIn(
+async function ask(
   publicUrl: string,
+  { path, requestFor }: Question,
   email: string,
   ipAddress: string,
 ): Promise<{ readonly ms: number; readonly answer: string }> {
   const begin = performance.now();
-  const response = await fetch(`${publicUrl}/countersign.v1.TwoStepAuth/SignIn`, {
+  const response = await fetch(`${publicUrl}/countersign.v1.${path}`, {
     method: 'POST',
     headers: {
       'content-type': 'application/json',
@@ -77,11 +104,7 @@ async function signIn(
       'countersign-client-platform': 'ios',
       'x-forwarded-for': ipAddress,
     },
-    body: JSON.stringify({
-      email,
-      password: 'not the password',
-      device: { displayName: 'Bench', model: 'iPhone 17', platform: 'PLATFORM_IOS', osVersion: '19.1' },
-    }),
+    body: JSON.stringify(requestFor(email)),
   });
   const body = await response.text();
   const ms = performance.now() - begin;

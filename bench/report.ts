@@ -57,7 +57,7 @@ export function toMarkdown(reports: readonly Report[], { date, facts, remarks }:
   ].join('\n\n')}\n`;
 }
 
-function markdownTable([head = [], ...rows]: Table['rows']): string {
+export function markdownTable([head = [], ...rows]: Table['rows']): string {
   const line = (cells: readonly string[]) => `| ${cells.map((cell) => cell.replaceAll('|', '\\|')).join(' | ')} |`;
   return [line(head), `|${head.map((_, index) => (index === 0 ? '---' : '---:')).join('|')}|`, ...rows.map(line)].join(
     '\n',

@@ -1,0 +1,535 @@
+// What the login activity costs when it is large: the same account among 100,000 events and among 10 million, in two databases of
+// one cluster, call by call in turns; and what PostgreSQL reads for it. `npm run bench:history` writes HISTORY.md; with
+// HISTORY_EVENTS=1000000 the large one is smaller, and the run only prints.
+
+import { createHash } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { availableParallelism, cpus } from 'node:os';
+import { join } from 'node:path';
+import pg from 'pg';
+import type { LoginEvent } from '../server/domain/login-event.ts';
+import type { ActivityFilter, Store } from '../server/flows/ports.ts';
+import { createRandom, systemClock } from '../server/platform/clock.ts';
+import { Database } from '../server/store/database.ts';
+import { insertEvent, listEvents, mostScanned, rangeOf, searchEvents } from '../server/store/login-events.ts';
+import { migrate } from '../server/store/migrate.ts';
+import { ensurePartitions } from '../server/store/partitions.ts';
+import type { Db } from '../server/store/statement.ts';
+import { createStore } from '../server/store/store.ts';
+import { begunScansOf, besideKeyRanges, explain, type Plan } from '../test/support/explain.ts';
+import { median } from './contest.ts';
+import { markdownTable, wordsOf } from './report.ts';
+import type { Target } from './scenario.ts';
+import { benchConfig, measure, type Parts, printTable } from './support.ts';
+
+const smallEvents = 100_000;
+const fullEvents = 10_000_000;
+const largeEvents = Number(process.env['HISTORY_EVENTS'] ?? fullEvents);
+/** Of the one account that has many, in both. */
+const bigEvents = 20_000;
+/** Of every other account, in both. */
+const eventsEach = 100;
+const months = 14;
+const day = 86_400_000;
+const pageSize = 20;
+const deepPage = 500;
+/** Rounds of reading, and calls of each kind in one. */
+const rounds = 300;
+const callsARound = 3;
+const writes = 1_500;
+/** So many writes touch nearly every page that a write can touch. */
+const writesToWarmUp = 15_000;
+/** Accounts with as many events as most, whose pages are read in turns. */
+const readers = 200;
+const mostRatio = 1.2;
+
+const everything: ActivityFilter = { kinds: [], deviceId: null, unusualOnly: false, startTime: null, endTime: null };
+/** More than half of the events are. */
+const signIns: ActivityFilter = {
+  ...everything,
+  kinds: ['SIGNED_IN_TRUSTED_DEVICE', 'SIGNED_IN_WITH_CODE', 'SIGNED_IN_WITHOUT_TWO_STEP'],
+};
+/** One event in ten is of this kind. */
+const oneInTen: ActivityFilter = { ...everything, kinds: ['CODE_WRONG'] };
+/** None is. */
+const none: ActivityFilter = { ...everything, kinds: ['SETTINGS_CHANGED'] };
+
+const random = createRandom();
+const now = systemClock.now();
+const limits = benchConfig({ databaseUrl: '', smtpUrl: '' }).limits;
+const notBefore = new Date(now.getTime() - limits.activityRetentionMs);
+
+/** Account ids are UUIDs, as the product makes them; number 0 is the big one. */
+function accountIdOf(number: number): string {
+  const hex = createHash('md5').update(`account ${number}`).digest('hex');
+  return hex.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, '$1-$2-$3-$4-$5');
+}
+const big = accountIdOf(0);
+
+const device = {
+  displayName: 'My iPhone',
+  model: 'iPhone 17',
+  platform: 'IOS',
+  osVersion: '19.1',
+  appVersion: '2.3',
+} as const;
+const place = {
+  city: 'Boxford',
+  region: 'England',
+  country: 'United Kingdom',
+  countryCode: 'GB',
+  latitude: 51.75,
+  longitude: -1.25,
+  source: 'DBIP-City-Lite 2026-06-05',
+};
+const network = { number: 20712, organization: 'Andrews & Arnold Ltd' };
+const originAt = (ipAddress: string) => ({ ipAddress, place, connectionType: null, network });
+const rowsAtOnce = 250_000;
+
+const firstPage = 'first page, an account of 100';
+const bigFirstPage = `first page, an account of ${thousands(bigEvents)}`;
+const bigDeepPage = `page ${deepPage} of it`;
+const filteredPage = 'a page of its sign-ins only';
+const rarePage = 'a page of what one in ten of its events is';
+const coldWrite = 'writing an event, committed, right after a checkpoint';
+const warmWrite = 'writing an event, committed';
+const emptyPage = `the same where none of ${thousands(mostScanned)} fits`;
+
+/** One of the two databases. */
+interface Site {
+  readonly name: string;
+  readonly events: number;
+  readonly accounts: number;
+  readonly store: Store;
+  readonly client: pg.Client;
+  /** Where page 500 of the big account begins. */
+  deep: string;
+  loadSeconds: number;
+  close(): Promise<void>;
+}
+
+await measure(60 * 60_000, async (parts) => {
+  const begin = performance.now();
+  const control = await openSite(parts, 'countersign', smallEvents, 'again');
+  const small = await openSite(parts, 'countersign', smallEvents, '');
+  const large = await openSite(parts, 'history_large', largeEvents, '');
+  const sites = [small, large, control];
+  for (const site of [small, large]) {
+    await load(site);
+    process.stderr.write(`${site.name}: loaded in ${site.loadSeconds.toFixed(0)} s\n`);
+  }
+  const sizes = await Promise.all([sizeOf(small), sizeOf(large)]);
+  for (const site of sites) site.deep = await walkTo(site, deepPage);
+
+  const times = await readAll(sites);
+  const plans = await Promise.all([small, large].map(plansOf));
+  await small.client.query('checkpoint');
+  times.set(coldWrite, await writeAll(sites));
+  for (const site of [small, large]) await warmUpWrites(site);
+  times.set(warmWrite, await writeAll(sites));
+  times.set(`erasing the account of ${thousands(bigEvents)}`, await eraseBig([small, large]));
+  const targets = judge(times, plans);
+
+  const table = [
+    ['median ms', small.name, large.name, 'ratio', 'noise'],
+    ...[...times].map(([what, of]) => {
+      const [ofSmall = Number.NaN, ofLarge = Number.NaN, ofControl = Number.NaN] = of.map(median);
+      const noise = Number.isNaN(ofControl) ? '-' : (ofControl / ofSmall).toFixed(2);
+      return [what, ofSmall.toFixed(3), ofLarge.toFixed(3), (ofLarge / ofSmall).toFixed(2), noise];
+    }),
+  ];
+  printTable(table);
+  for (const target of targets) process.stdout.write(`${wordsOf(target)}\n`);
+  for (const plan of plans[1] ?? []) process.stdout.write(`\n${plan.what}\n${shortened(plan.plan.text)}\n`);
+  const minutes = ((performance.now() - begin) / 60_000).toFixed(0);
+  const facts = await factsOf(small, [
+    ...[small, large].map((site, index) => [site.name, `${sizes[index]}, loaded in ${site.loadSeconds.toFixed(0)} s`]),
+    ['took', `${minutes} minutes`],
+  ]);
+  if (largeEvents === fullEvents) {
+    const markdown = toMarkdown(facts, targets, table, plans[1] ?? []);
+    await writeFile(join(import.meta.dirname, 'HISTORY.md'), markdown);
+  }
+  for (const site of sites) await site.close();
+  return plans.every((of) => of.length === 4);
+});
+
+function thousands(count: number): string {
+  return count.toLocaleString('en');
+}
+
+async function openSite(parts: Parts, database: string, events: number, suffix: string): Promise<Site> {
+  const url = new URL(parts.databaseUrl);
+  const isThere = url.pathname === `/${database}`;
+  if (!isThere) {
+    const admin = new pg.Client({ connectionString: url.href });
+    await admin.connect();
+    await admin.query(`create database ${database}`);
+    await admin.end();
+    url.pathname = `/${database}`;
+  }
+  const connection = new Database({ url: url.href, poolSize: 4, patienceMs: 60_000 });
+  const client = new pg.Client({ connectionString: url.href });
+  client.on('error', () => {});
+  await client.connect();
+  await migrate(url.href, now);
+  for (let month = months; month > 0; month--) {
+    await ensurePartitions(client, new Date(now.getTime() - month * 30 * day));
+  }
+  return {
+    name: `${thousands(events)} events${suffix && ` ${suffix}`}`,
+    events,
+    accounts: 1 + Math.round((events - bigEvents) / eventsEach),
+    client,
+    store: createStore(connection, {
+      limits,
+      pushServices: [],
+      replicaId: random.uuid(now),
+      traceparent: () => undefined,
+      makePartitions: async () => {},
+    }),
+    deep: '',
+    loadSeconds: 0,
+    close: async () => {
+      await client.end();
+      await connection.close();
+    },
+  };
+}
+
+/**
+ * As time went: an account's events lie far from each other, in the table of their month. The big account has one in so many,
+ * counted from the newest, so that its pages hold the same at both sizes.
+ */
+async function load(site: Site): Promise<void> {
+  const { client, events, accounts } = site;
+  const begin = performance.now();
+  const every = events / bigEvents;
+  const span = months * 30.4 * day;
+  const start = now.getTime() - 60_000 - span;
+  // None may fall into what is measured.
+  await client.query(`alter system set checkpoint_timeout = '1h'`);
+  await client.query('select pg_reload_conf()');
+  await client.query('set synchronous_commit = off');
+  await client.query(
+    `insert into account (account_id, create_time, two_step_enabled, password_change_required, password_version, wrong_codes)
+     select md5('account ' || n)::uuid::text, now(), true, false, 1, 0 from generate_series(0, $1::int - 1) n`,
+    [accounts],
+  );
+  for (let from = 0; from < events; from += rowsAtOnce) {
+    await client.query(
+      `insert into login_event (account_id, event_id, kind, device, device_id, session_id, challenge_id, channel, origin, unusual,
+         unusual_details, reported)
+       select md5('account ' || account)::uuid::text,
+         (lpad(to_hex((($7::float8 + n * $8::float8))::bigint), 12, '0') || '7' || substr(hash, 1, 3) || '8' || substr(hash, 4, 15))::uuid,
+         case when nth % 10 = 3 then 'CODE_WRONG' when nth % 10 = 6 then 'CODE_SENT' when nth % 10 = 7 then 'SIGNED_IN_WITH_CODE'
+           when nth % 10 = 9 then 'PASSWORD_WRONG' else 'SIGNED_IN_TRUSTED_DEVICE' end,
+         $5::jsonb, md5(account || ' ' || n % 3)::uuid, md5(account || ' ' || n / 5)::uuid, null, null, ($6::jsonb[])[1 + n % 3],
+         case when nth % 20 = 7 then '["NEW_DEVICE"]'::jsonb else '[]' end,
+         case when nth % 20 = 7 then '[{"unusual": "NEW_DEVICE"}]'::jsonb else '[]' end, false
+       from generate_series($1::int, $2::int - 1) n,
+         md5(n::text) hash,
+         lateral (select case when n % $3 = $3 - 1 then 0 else 1 + ((n - n / $3)::bigint * 7919) % ($4 - 1) end as account,
+           ($9::int - 1 - n) / $3 as nth) of`,
+      [
+        from,
+        Math.min(from + rowsAtOnce, events),
+        every,
+        accounts,
+        JSON.stringify(device),
+        ['81.2.69.7', '129.132.19.216', '2001:db8:7::1'].map((address) => JSON.stringify(originAt(address))),
+        start,
+        span / events,
+        events,
+      ],
+    );
+  }
+  await client.query('vacuum analyze login_event');
+  await client.query('vacuum analyze account');
+  await client.query('set synchronous_commit = on');
+  await client.query('checkpoint');
+  site.loadSeconds = (performance.now() - begin) / 1_000;
+}
+
+async function sizeOf({ client, accounts }: Site): Promise<string> {
+  const { rows } = await client.query<{
+    events: string;
+    most: string;
+    accounts: string;
+    size: string;
+    partitions: number;
+  }>(
+    `select count(*) as events, count(distinct account_id) as accounts,
+       count(*) filter (where account_id = $1) as most, count(distinct tableoid) as partitions,
+       (select pg_size_pretty(sum(pg_total_relation_size(inhrelid))) from pg_inherits where inhparent = 'login_event'::regclass) as size
+     from login_event`,
+    [big],
+  );
+  const [row] = rows;
+  if (Number(row?.accounts) !== accounts) throw new Error(`${row?.accounts} accounts instead of ${accounts}`);
+  return `${thousands(accounts)} accounts, one of them with ${thousands(Number(row?.most))} events, in ${row?.partitions} months, ${row?.size}`;
+}
+
+/** The id that the page begins behind. */
+async function walkTo({ store }: Site, page: number): Promise<string> {
+  let before: string | null = null;
+  for (let at = 1; at < page; at++) {
+    const { next } = await store.listEvents(big, everything, before, notBefore, pageSize);
+    if (next === undefined) throw new Error(`there are only ${at} pages`);
+    before = next;
+  }
+  return before ?? '';
+}
+
+type Times = Map<string, readonly (readonly number[])[]>;
+/** Every kind of page at every site, in turns. */
+async function readAll(sites: readonly Site[]): Promise<Times> {
+  const list = (site: Site, accountId: string, filter: ActivityFilter, before: string | null) =>
+    site.store.listEvents(accountId, filter, before, notBefore, pageSize);
+  const kinds: readonly (readonly [string, number, (site: Site, turn: number) => ReturnType<typeof list>])[] = [
+    [firstPage, pageSize, (site, turn) => list(site, accountIdOf(1 + (turn % readers)), everything, null)],
+    [bigFirstPage, pageSize, (site) => list(site, big, everything, null)],
+    [bigDeepPage, pageSize, (site) => list(site, big, everything, site.deep)],
+    [filteredPage, pageSize, (site) => list(site, big, signIns, null)],
+    [rarePage, pageSize, (site) => list(site, big, oneInTen, null)],
+    [emptyPage, 0, (site) => list(site, big, none, null)],
+  ];
+  const times: Times = new Map();
+  for (const [what, wanted, call] of kinds) {
+    const of = sites.map((): number[] => []);
+    // The first ones only warm up.
+    for (let round = -50; round < rounds; round++) {
+      for (let at = 0; at < sites.length; at++) {
+        const index = (round + 50 + at) % sites.length;
+        for (let turn = 0; turn < callsARound; turn++) {
+          const site = sites[index] as Site;
+          const began = performance.now();
+          const { events } = await call(site, (round + 50) * callsARound + turn);
+          if (round >= 0) of[index]?.push(performance.now() - began);
+          if (events.length !== wanted) throw new Error(`${what}: ${events.length} events at ${site.name}`);
+        }
+      }
+    }
+    times.set(what, of);
+  }
+  return times;
+}
+
+function eventOf(accountId: string): LoginEvent {
+  const time = systemClock.now();
+  return {
+    accountId,
+    eventId: random.uuid(time),
+    kind: 'SIGNED_IN_TRUSTED_DEVICE',
+    device,
+    deviceId: random.uuid(time),
+    sessionId: random.uuid(time),
+    challengeId: null,
+    channel: null,
+    origin: { ...originAt('81.2.69.7'), place: { ...place, accuracyRadiusKm: undefined } },
+    unusual: [],
+    unusualDetails: [],
+    reported: false,
+  };
+}
+
+/** An event of any account, in a transaction under the account's lock, as every sign-in writes it. */
+function write({ store, accounts }: Site): Promise<void> {
+  const accountId = accountIdOf(1 + Math.floor(random.fraction() * (accounts - 1)));
+  return store.inAccount(accountId, async (tx) => tx.appendEvent(eventOf(accountId)));
+}
+
+async function warmUpWrites(site: Site): Promise<void> {
+  let left = writesToWarmUp;
+  const work = async () => {
+    while (left > 0) {
+      left -= 1;
+      await write(site);
+    }
+  };
+  await Promise.all(Array.from({ length: 8 }, work));
+}
+
+async function writeAll(sites: readonly Site[]): Promise<readonly (readonly number[])[]> {
+  const of = sites.map((): number[] => []);
+  for (let round = -100; round < writes; round++) {
+    for (let at = 0; at < sites.length; at++) {
+      const index = (round + 100 + at) % sites.length;
+      const began = performance.now();
+      await write(sites[index] as Site);
+      if (round >= 0) of[index]?.push(performance.now() - began);
+    }
+  }
+  return of;
+}
+
+async function eraseBig(sites: readonly Site[]): Promise<readonly (readonly number[])[]> {
+  const of: number[][] = [];
+  for (const { store, client } of sites) {
+    const began = performance.now();
+    await store.eraseOldest(big);
+    await store.inAccount(big, (tx) => tx.eraseAccount());
+    of.push([performance.now() - began]);
+    const { rowCount } = await client.query('select from login_event where account_id = $1', [big]);
+    if (rowCount !== 0) throw new Error(`${rowCount} events are left`);
+  }
+  return of;
+}
+
+interface NamedPlan {
+  readonly what: string;
+  readonly plan: Plan;
+}
+
+/** Of the statements as the store's connections have them prepared. */
+async function plansOf(site: Site): Promise<readonly NamedPlan[]> {
+  const range = (before: string | null) => rangeOf(big, everything, before, notBefore);
+  const works: readonly (readonly [string, (db: Db) => unknown])[] = [
+    [bigFirstPage, (db) => listEvents(db, range(null), pageSize)],
+    [bigDeepPage, (db) => listEvents(db, range(site.deep), pageSize)],
+    [filteredPage, (db) => searchEvents(db, range(null), signIns, pageSize)],
+    ['writing an event', (db) => insertEvent(db, eventOf(big))],
+  ];
+  const plans: NamedPlan[] = [];
+  for (const [what, work] of works) {
+    const [plan] = await explain(site.client, work);
+    if (plan !== undefined) plans.push({ what, plan });
+  }
+  return plans;
+}
+
+function judge(times: Times, plans: readonly (readonly NamedPlan[])[]): readonly Target[] {
+  const ratios = [...times].map(([what, [ofSmall = [], ofLarge = []]]): Target => {
+    const ratio = median(ofLarge) / median(ofSmall);
+    // What is done once, or between a checkpoint and its first writes, is told and not judged.
+    const judged = ofSmall.length > 1 && what !== coldWrite;
+    return {
+      what: `${what}: large / small`,
+      wanted: judged ? `≤ ${mostRatio.toFixed(2)}` : 'any',
+      measured: ratio.toFixed(2),
+      reached: !judged || ratio <= mostRatio,
+    };
+  });
+  const medianOf = (what: string) => median(times.get(what)?.[1] ?? []);
+  const depth = medianOf(bigDeepPage) / medianOf(bigFirstPage);
+  const pages = plans.flatMap((of) => of.filter(({ what }) => what !== 'writing an event'));
+  const beside = pages.flatMap(({ what, plan }) => besideKeyRanges(plan).map((detour) => `${what}: ${detour}`));
+  // Of months that are still to come there is nothing to read.
+  const read = (wanted: string) =>
+    Math.max(
+      ...pages
+        .filter(({ what }) => what === wanted)
+        .map(({ plan }) => begunScansOf(plan).filter((node) => node['Actual Rows'] > 0).length),
+    );
+  const blocks = (wanted: string) =>
+    Math.max(
+      ...pages
+        .filter(({ what }) => what === wanted)
+        .map(({ plan }) => plan.root['Shared Hit Blocks'] + plan.root['Shared Read Blocks']),
+    );
+  const atMost = (what: string, most: number, measured: number): Target => ({
+    what,
+    wanted: `≤ ${most}`,
+    measured: String(measured),
+    reached: measured <= most,
+  });
+  return [
+    ...ratios,
+    {
+      what: `page ${deepPage} / page 1`,
+      wanted: `≤ ${mostRatio.toFixed(2)}`,
+      measured: depth.toFixed(2),
+      reached: depth <= mostRatio,
+    },
+    {
+      what: 'what pages read beside key ranges of one account',
+      wanted: 'nothing',
+      measured: beside.join('; ') || 'nothing',
+      reached: beside.length === 0,
+    },
+    atMost('months with rows that page 1 reads', 2, read(bigFirstPage)),
+    atMost(`months with rows that page ${deepPage} reads`, 2, read(bigDeepPage)),
+    atMost('blocks that page 1 reads', 80, blocks(bigFirstPage)),
+    atMost(`blocks that page ${deepPage} reads`, 80, blocks(bigDeepPage)),
+  ];
+}
+
+/** A plan with the scans that were not begun in one line. */
+function shortened(text: string): string {
+  const lines: string[] = [];
+  let skipped = 0;
+  let inSkipped = false;
+  const flush = () => {
+    if (skipped > 0) lines.push(`${' '.repeat(8)}… ${skipped} more months (never executed)`);
+    skipped = 0;
+  };
+  for (const line of text.split('\n')) {
+    const isStep = line.trimStart().startsWith('->');
+    if (isStep && line.includes('(never executed)') && line.includes('Index Scan')) {
+      skipped += 1;
+      inSkipped = true;
+      continue;
+    }
+    if (inSkipped && !isStep && line.startsWith(' ')) continue;
+    inSkipped = false;
+    flush();
+    lines.push(line);
+  }
+  flush();
+  return lines.join('\n');
+}
+
+async function factsOf(site: Site, more: readonly (readonly string[])[]): Promise<readonly (readonly string[])[]> {
+  const { rows } = await site.client.query<{ version: string; buffers: string }>(
+    `select current_setting('server_version') as version, current_setting('shared_buffers') as buffers`,
+  );
+  return [
+    ['Node', process.version],
+    ['PostgreSQL', `${rows[0]?.version}, with fsync, shared_buffers ${rows[0]?.buffers}`],
+    ['cores', `${availableParallelism()} (${cpus()[0]?.model ?? 'unknown'})`],
+    ...more,
+  ];
+}
+
+function toMarkdown(
+  facts: readonly (readonly string[])[],
+  targets: readonly Target[],
+  table: readonly (readonly string[])[],
+  plans: readonly NamedPlan[],
+): string {
+  return `${[
+    '# What the login activity costs when it is large',
+    `\`npm run bench:history\`, ${now.toISOString().slice(0, 10)}. It writes this file; every run is its own, and ratios hold within one.`,
+    markdownTable([['', ''], ...facts]),
+    '## Targets',
+    markdownTable([
+      ['what', 'wanted', 'measured', ''],
+      ...targets.map(({ what, wanted, measured, reached }) => [
+        what,
+        wanted,
+        measured,
+        reached ? 'reached' : '**not reached**',
+      ]),
+    ]),
+    '## Times',
+    markdownTable(table),
+    [
+      `- Through the store, over loopback, at ${pageSize} events a page, one call after the other, sizes in turns: medians of ` +
+        `${rounds * callsARound} reads and ${writes} writes. Noise is the small database again, through other connections.`,
+      '- Both databases are of one cluster. Events lie as time went, over 14 months; all but one account have 100 each, so that at ' +
+        'both sizes a first page reaches as far back.',
+      `- A filter is looked for in ${thousands(mostScanned)} events at a time, whatever it is; what comes behind is for the next page. ` +
+        `Each of the ${thousands(mostScanned)} lies in a block of its own where there are many; at ${thousands(smallEvents)} events one ` +
+        'in five is of this account, and two lie in a block, which the processor reads faster.',
+      `- The first write to a page after a checkpoint copies the page to the log (full_page_writes), and where there are many pages ` +
+        `there are many first writes. Writing is measured again after ${thousands(writesToWarmUp)} writes at each size.`,
+      '- Erasing is done once, so it is told and not judged. It goes in steps of at most 1,000 rows and a last transaction.',
+    ].join('\n'),
+    '## Plans',
+    'Of the statements as connections have them prepared (generic), at the large size, with the account of 20,000. Months that are still ' +
+      'to come are looked into, and are empty. `Subplans Removed` are the months that the values rule out before anything begins.',
+    ...plans.map(
+      ({ what, plan }) => `${what[0]?.toUpperCase()}${what.slice(1)}:\n\n\`\`\`\n${shortened(plan.text)}\n\`\`\``,
+    ),
+  ].join('\n\n')}\n`;
+}
