@@ -1,7 +1,7 @@
 // What jobs are told, and what they need of the store. Names only: never a code, a token or an address.
 
 import type { Challenge } from '../domain/challenge.ts';
-import type { Attempt, DeliveryState } from '../domain/delivery.ts';
+import type { Attempt, DeliveryKind, DeliveryState } from '../domain/delivery.ts';
 import type { PushRegistration } from '../domain/device.ts';
 import type { LoginEvent } from '../domain/login-event.ts';
 import type { DeliveryRecord } from '../flows/ports.ts';
@@ -10,6 +10,9 @@ import type { DeliveryRecord } from '../flows/ports.ts';
 export const tasks = {
   mail: 'mail',
   push: 'push',
+  /** The same for kinds of messages that a release before does not know: its replicas would take them for nothing, and drop them. */
+  newerMail: 'mail_v2',
+  newerPush: 'push_v2',
   /** Looks whether a code has arrived by app. */
   fallBack: 'fall_back',
   /** Takes the notifications of a challenge away that is over. */
@@ -18,6 +21,15 @@ export const tasks = {
   passwordReset: 'password_reset',
   maintain: 'maintain',
 } as const;
+
+const newerKinds: ReadonlySet<DeliveryKind> = new Set(['UNUSUAL_SIGN_IN', 'PASSWORD_RESET']);
+
+/** By which task a message goes. */
+export function taskOf({ channel, kind }: Pick<DeliveryRecord, 'channel' | 'kind'>): string {
+  const isNewer = newerKinds.has(kind);
+  if (channel === 'EMAIL') return isNewer ? tasks.newerMail : tasks.mail;
+  return isNewer ? tasks.newerPush : tasks.push;
+}
 
 export interface DeliveryJob {
   readonly accountId: string;

@@ -29,6 +29,7 @@ export function startOutbox(deps: OutboxDeps, { databaseUrl, concurrency }: Outb
     startWorker(
       (stopped) => ({
         [tasks.mail]: send(stopped),
+        [tasks.newerMail]: send(stopped),
         [formerMailTask]: send(stopped),
         [tasks.passwordReset]: (payload) => insist(() => deps.sendPasswordReset(payload as PasswordResetJob), stopped),
         [tasks.maintain]: () => deps.maintain(),
@@ -39,6 +40,7 @@ export function startOutbox(deps: OutboxDeps, { databaseUrl, concurrency }: Outb
     startWorker(
       (stopped) => ({
         [tasks.push]: send(stopped),
+        [tasks.newerPush]: send(stopped),
         [tasks.fallBack]: (payload) => insist(() => fallBack(deps, payload as ChallengeJob), stopped),
         [tasks.settle]: (payload) => insist(() => withdraw(deps, payload as ChallengeJob), stopped),
       }),

@@ -2,7 +2,7 @@
 // other. None of it waits for the disk: a crash of PostgreSQL forgets tries of its last second, and they are made again.
 
 import { sql } from 'kysely';
-import { type DeliveryJob, type DeliveryLog, type TakenDelivery, tasks } from '../delivery/jobs.ts';
+import { type DeliveryJob, type DeliveryLog, type TakenDelivery, taskOf } from '../delivery/jobs.ts';
 import type { Challenge } from '../domain/challenge.ts';
 import type { DeliveryState } from '../domain/delivery.ts';
 import type { PushRegistration } from '../domain/device.ts';
@@ -139,7 +139,7 @@ export function createDeliveryLog(database: Database): DeliveryLog {
     },
     note: (delivery, { state, attempt, retryMs, now }) =>
       database.autocommit((db) => {
-        const { accountId, deliveryId, kind, channel } = delivery;
+        const { accountId, deliveryId, kind } = delivery;
         const note = {
           accountId,
           deliveryId,
@@ -149,9 +149,14 @@ export function createDeliveryLog(database: Database): DeliveryLog {
           answer: attempt?.answer ?? null,
         };
         if (retryMs === undefined) return db.write(setEnded, note);
-        const task = channel === 'EMAIL' ? tasks.mail : tasks.push;
         const next = new Date(now.getTime() + retryMs);
-        return db.write(setQueuedAgain, { ...note, task, priority: priorityOf(kind), next, inMs: retryMs });
+        return db.write(setQueuedAgain, {
+          ...note,
+          task: taskOf(delivery),
+          priority: priorityOf(kind),
+          next,
+          inMs: retryMs,
+        });
       }),
     forgetRegistration: (accountId, deviceId, registration, since) =>
       database.autocommit((db) => forgetRegistration(db, accountId, deviceId, registration, since)),

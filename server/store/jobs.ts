@@ -1,7 +1,7 @@
 // The jobs, as PostgreSQL keeps them: graphile-worker's, each written in the transaction that decided it.
 
 import { type RawBuilder, sql } from 'kysely';
-import { type DeliveryJob, tasks } from '../delivery/jobs.ts';
+import { type DeliveryJob, taskOf, tasks } from '../delivery/jobs.ts';
 import type { Delivery } from '../flows/ports.ts';
 import { type Db, statement } from './statement.ts';
 
@@ -22,8 +22,15 @@ export const priorityOf = (kind: Delivery['kind']) => (kind === 'CODE' || kind =
 export function addDeliveryJobs(db: Db, deliveries: readonly Delivery[], traceparent: string | undefined): void {
   const jobs = deliveries.flatMap(({ accountId, deliveryId, channel, pushService, kind }) => {
     if (channel === 'APP' && pushService === null) return [];
-    const task = channel === 'EMAIL' ? tasks.mail : tasks.push;
-    return [{ task, account_id: accountId, delivery_id: deliveryId, traceparent, priority: priorityOf(kind) }];
+    return [
+      {
+        task: taskOf({ channel, kind }),
+        account_id: accountId,
+        delivery_id: deliveryId,
+        traceparent,
+        priority: priorityOf(kind),
+      },
+    ];
   });
   if (jobs.length > 0) db.write(addJobs, { rows: JSON.stringify(jobs) });
 }
