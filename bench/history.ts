@@ -33,10 +33,13 @@ const months = 14;
 const day = 86_400_000;
 const pageSize = 20;
 const deepPage = 500;
-/** Rounds of reading, and calls of each kind in one. */
-const rounds = 300;
-const callsARound = 3;
-const writes = 1_500;
+/** Each begins with new connections: which core a connection's process is on makes more of a difference than most else. */
+const laps = 12;
+/** Of each kind, in a lap. */
+const readsALap = 80;
+const writesALap = 125;
+/** Of each kind in each lap, which are not counted. */
+const firstOnes = 15;
 /** So many writes touch nearly every page that a write can touch. */
 const writesToWarmUp = 15_000;
 /** Accounts with as many events as most, whose pages are read in turns. */
@@ -100,11 +103,13 @@ interface Site {
   readonly name: string;
   readonly events: number;
   readonly accounts: number;
-  readonly store: Store;
+  store: Store;
   readonly client: pg.Client;
   /** Where page 500 of the big account begins. */
   deep: string;
   loadSeconds: number;
+  /** Gives `store` connections of its own, in the place of those before. */
+  connect(): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -158,17 +163,16 @@ function thousands(count: number): string {
   return count.toLocaleString('en');
 }
 
-async function openSite(parts: Parts, database: string, events: number, suffix: string): Promise<Site> {
+async function openSite(parts: Parts, name: string, events: number, suffix: string): Promise<Site> {
   const url = new URL(parts.databaseUrl);
-  const isThere = url.pathname === `/${database}`;
+  const isThere = url.pathname === `/${name}`;
   if (!isThere) {
     const admin = new pg.Client({ connectionString: url.href });
     await admin.connect();
-    await admin.query(`create database ${database}`);
+    await admin.query(`create database ${name}`);
     await admin.end();
-    url.pathname = `/${database}`;
+    url.pathname = `/${name}`;
   }
-  const connection = new Database({ url: url.href, poolSize: 4, patienceMs: 60_000 });
   const client = new pg.Client({ connectionString: url.href });
   client.on('error', () => {});
   await client.connect();
@@ -176,25 +180,34 @@ async function openSite(parts: Parts, database: string, events: number, suffix: 
   for (let month = months; month > 0; month--) {
     await ensurePartitions(client, new Date(now.getTime() - month * 30 * day));
   }
-  return {
+  const settings = {
+    limits,
+    pushServices: [],
+    replicaId: random.uuid(now),
+    traceparent: () => undefined,
+    makePartitions: async () => {},
+  };
+  const open = () => new Database({ url: url.href, poolSize: 4, patienceMs: 60_000 });
+  let database = open();
+  const site: Site = {
     name: `${thousands(events)} events${suffix && ` ${suffix}`}`,
     events,
     accounts: 1 + Math.round((events - bigEvents) / eventsEach),
     client,
-    store: createStore(connection, {
-      limits,
-      pushServices: [],
-      replicaId: random.uuid(now),
-      traceparent: () => undefined,
-      makePartitions: async () => {},
-    }),
+    store: createStore(database, settings),
     deep: '',
     loadSeconds: 0,
+    connect: async () => {
+      await database.close();
+      database = open();
+      site.store = createStore(database, settings);
+    },
     close: async () => {
       await client.end();
-      await connection.close();
+      await database.close();
     },
   };
+  return site;
 }
 
 /**
@@ -281,7 +294,7 @@ async function walkTo({ store }: Site, page: number): Promise<string> {
   return before ?? '';
 }
 
-type Times = Map<string, readonly (readonly number[])[]>;
+type Times = Map<string, number[][]>;
 /** Every kind of page at every site, in turns. */
 async function readAll(sites: readonly Site[]): Promise<Times> {
   const list = (site: Site, accountId: string, filter: ActivityFilter, before: string | null) =>
@@ -294,25 +307,34 @@ async function readAll(sites: readonly Site[]): Promise<Times> {
     [rarePage, pageSize, (site) => list(site, big, oneInTen, null)],
     [emptyPage, 0, (site) => list(site, big, none, null)],
   ];
-  const times: Times = new Map();
-  for (const [what, wanted, call] of kinds) {
-    const of = sites.map((): number[] => []);
-    // The first ones only warm up.
-    for (let round = -50; round < rounds; round++) {
-      for (let at = 0; at < sites.length; at++) {
-        const index = (round + 50 + at) % sites.length;
-        for (let turn = 0; turn < callsARound; turn++) {
-          const site = sites[index] as Site;
-          const began = performance.now();
-          const { events } = await call(site, (round + 50) * callsARound + turn);
-          if (round >= 0) of[index]?.push(performance.now() - began);
-          if (events.length !== wanted) throw new Error(`${what}: ${events.length} events at ${site.name}`);
-        }
-      }
+  const times: Times = new Map(kinds.map(([what]) => [what, sites.map((): number[] => [])]));
+  for (let lap = 0; lap < laps; lap++) {
+    for (const site of sites) await site.connect();
+    for (const [what, wanted, call] of kinds) {
+      await inTurns(sites, readsALap, times.get(what) ?? [], async (site, turn) => {
+        const { events } = await call(site, lap * readsALap + turn);
+        if (events.length !== wanted) throw new Error(`${what}: ${events.length} events at ${site.name}`);
+      });
     }
-    times.set(what, of);
   }
   return times;
+}
+
+/** Makes `count` calls at each site, another one first in each turn, and adds what each took to `times`. */
+async function inTurns(
+  sites: readonly Site[],
+  count: number,
+  times: readonly number[][],
+  call: (site: Site, turn: number) => Promise<unknown>,
+): Promise<void> {
+  for (let turn = -firstOnes; turn < count; turn++) {
+    for (let at = 0; at < sites.length; at++) {
+      const index = (turn + firstOnes + at) % sites.length;
+      const began = performance.now();
+      await call(sites[index] as Site, turn + firstOnes);
+      if (turn >= 0) times[index]?.push(performance.now() - began);
+    }
+  }
 }
 
 function eventOf(accountId: string): LoginEvent {
@@ -350,20 +372,16 @@ async function warmUpWrites(site: Site): Promise<void> {
   await Promise.all(Array.from({ length: 8 }, work));
 }
 
-async function writeAll(sites: readonly Site[]): Promise<readonly (readonly number[])[]> {
-  const of = sites.map((): number[] => []);
-  for (let round = -100; round < writes; round++) {
-    for (let at = 0; at < sites.length; at++) {
-      const index = (round + 100 + at) % sites.length;
-      const began = performance.now();
-      await write(sites[index] as Site);
-      if (round >= 0) of[index]?.push(performance.now() - began);
-    }
+async function writeAll(sites: readonly Site[]): Promise<number[][]> {
+  const times = sites.map((): number[] => []);
+  for (let lap = 0; lap < laps; lap++) {
+    for (const site of sites) await site.connect();
+    await inTurns(sites, writesALap, times, write);
   }
-  return of;
+  return times;
 }
 
-async function eraseBig(sites: readonly Site[]): Promise<readonly (readonly number[])[]> {
+async function eraseBig(sites: readonly Site[]): Promise<number[][]> {
   const of: number[][] = [];
   for (const { store, client } of sites) {
     const began = performance.now();
@@ -515,7 +533,7 @@ function toMarkdown(
     markdownTable(table),
     [
       `- Through the store, over loopback, at ${pageSize} events a page, one call after the other, sizes in turns: medians of ` +
-        `${rounds * callsARound} reads and ${writes} writes. Noise is the small database again, through other connections.`,
+        `${laps * readsALap} reads and ${laps * writesALap} writes. Noise is the small database again, through other connections.`,
       '- Both databases are of one cluster. Events lie as time went, over 14 months; all but one account have 100 each, so that at ' +
         'both sizes a first page reaches as far back.',
       `- A filter is looked for in ${thousands(mostScanned)} events at a time, whatever it is; what comes behind is for the next page. ` +

@@ -11,7 +11,8 @@ import { freePort } from './support/free-port.ts';
 const root = new URL('..', import.meta.url).pathname;
 const readme = await readFile(join(root, 'README.md'), 'utf8');
 
-test('every command of the walk does what it says', async () => {
+// Some twenty commands, each a process of its own.
+test('every command of the walk does what it says', { timeout: 240_000 }, async () => {
   const folder = await mkdtemp(join(tmpdir(), 'countersign-walk-'));
   await chmod(folder, 0o755);
   const ports = { 8080: await freePort(), 9090: await freePort(), 1080: await freePort(), 1025: await freePort() };

@@ -4,7 +4,7 @@ import { sql } from 'kysely';
 import type { LoginEvent } from '../domain/login-event.ts';
 import type { ActivityFilter, EventPage } from '../flows/ports.ts';
 import { lowestUuid } from './partitions.ts';
-import { columnsOf, columnValues, type Db, first, type Reader, statement } from './statement.ts';
+import { type Builder, columnsOf, columnValues, type Db, first, type Reader, statement } from './statement.ts';
 
 const highestUuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
@@ -48,16 +48,15 @@ interface Counted extends Range {
   readonly count: number;
 }
 
-const selectPage = statement((db, p: Counted) =>
+const newestOf = (db: Builder, p: Range) =>
   db
     .selectFrom('LoginEvent')
-    .select(columns)
     .where('accountId', '=', p.accountId)
     .where('eventId', '<', p.before)
     .where('eventId', '>=', p.notBefore)
-    .orderBy('eventId', 'desc')
-    .limit(p.count),
-);
+    .orderBy('eventId', 'desc');
+
+const selectPage = statement((db, p: Counted) => newestOf(db, p).select(columns).limit(p.count));
 
 /**
  * Rows of the account that a page with a filter looks at, at most: what it costs, however rare a match is. Each lies in a
@@ -67,42 +66,21 @@ export const mostScanned = 2_000;
 
 type Fit = Pick<ActivityFilter, 'kinds' | 'deviceId' | 'unusualOnly'>;
 
-/** A row that fits, or the last one that the page may look at. */
-interface Scanned extends LoginEvent {
-  readonly fits: boolean;
-  /** 1 for the newest. */
-  readonly place: string;
-}
-
-// As the rows come in the order of the key, it sorts none, and reads no more of them than fill the page.
-const selectFitting = statement<Counted & Fit, Scanned>((db, p) =>
+// The rows come in the order of the key: none is sorted, and it looks at no more of them than fill the page. The planner is not
+// told how many those are: it would rather read and sort tables that are small yet.
+const selectFitting = statement((db, p: Counted & Fit & { readonly most: number }) =>
   db
-    .selectFrom((of) =>
-      of
-        .selectFrom('LoginEvent')
-        .select(columns)
-        .select((e) => [
-          sql<boolean>`
-            (cardinality(${p.kinds}::text[]) = 0 or kind = any (${p.kinds}::text[]))
-            and (${p.deviceId}::uuid is null or device_id = ${p.deviceId}::uuid) is true
-            and (not ${p.unusualOnly}::boolean or unusual <> '[]')`.as('fits'),
-          e.fn
-            .agg<string>('row_number')
-            .over((over) => over.orderBy('eventId', 'desc'))
-            .as('place'),
-        ])
-        .where('accountId', '=', p.accountId)
-        .where('eventId', '<', p.before)
-        .where('eventId', '>=', p.notBefore)
-        .orderBy('eventId', 'desc')
-        .limit(sql.lit(mostScanned))
-        .as('scanned'),
-    )
-    .selectAll()
-    .where((e) => e.or([e('fits', '=', true), e('place', '=', sql.lit(String(mostScanned)))]))
+    .selectFrom(newestOf(db, p).select(columns).limit(p.most).as('scanned'))
+    .select(columns)
+    .where(sql<boolean>`(cardinality(${p.kinds}::text[]) = 0 or kind = any (${p.kinds}::text[]))`)
+    .where(sql<boolean>`(${p.deviceId}::uuid is null or device_id = ${p.deviceId}::uuid)`)
+    .where(sql<boolean>`(not ${p.unusualOnly}::boolean or unusual <> '[]')`)
     .orderBy('eventId', 'desc')
-    .limit(p.count)
-    .$castTo<Scanned>(),
+    .limit(p.count),
+);
+
+const selectLastScanned = statement((db, p: Range & { readonly skipped: number }) =>
+  newestOf(db, p).select('eventId').offset(p.skipped).limit(sql.lit(1)),
 );
 
 /** What a page may look at: of the account, older than `before`, not before `notBefore`, and within the filter's times. */
@@ -132,11 +110,15 @@ export async function listEvents(db: Reader, range: Range, count: number): Promi
 /** The newest `count` of a range that fit, or fewer where `mostScanned` events were looked at before. */
 export async function searchEvents(db: Reader, range: Range, fit: Fit, count: number): Promise<EventPage> {
   const { kinds, deviceId, unusualOnly } = fit;
-  const rows = await db.rows(selectFitting, { ...range, kinds, deviceId, unusualOnly, count: count + 1 });
-  const fitting = rows.filter(({ fits }) => fits);
-  const events = fitting.slice(0, count).map(({ fits: _, place: __, ...event }) => event);
-  const last = fitting.length > count ? events.at(-1) : rows.find(({ place }) => Number(place) === mostScanned);
-  return { events, next: last?.eventId };
+  const scan = { ...range, kinds, deviceId, unusualOnly, most: mostScanned, count: count + 1 };
+  const fitting = await db.rows(selectFitting, scan);
+  const events = fitting.slice(0, count);
+  const last = events.at(-1)?.eventId;
+  if (fitting.length > count) return { events, next: last };
+  const scanned = (await first(db, selectLastScanned, { ...range, skipped: mostScanned - 1 }))?.eventId;
+  // Events that came in between make it a newer one than was looked at: what was found behind it is not for the next page.
+  const next = scanned !== undefined && last !== undefined && last < scanned ? last : scanned;
+  return { events, next };
 }
 
 interface EventKey {
