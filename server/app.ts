@@ -138,10 +138,7 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
       deliveries: createDeliveryLog(database),
       fraction: random.fraction,
       codeInNotification: config.codeInNotification,
-      denyUrl: ({ accountId, challengeId }) =>
-        wasNotMeUrl(config.publicUrl, signWasNotMe(deps, accountId, { kind: 'deny', challengeId })),
-      reportUrl: ({ accountId, eventId }) =>
-        wasNotMeUrl(config.publicUrl, signWasNotMe(deps, accountId, { kind: 'report', eventId })),
+      wasNotMeUrl: (accountId, may) => wasNotMeUrl(config.publicUrl, signWasNotMe(deps, accountId, may)),
       resetUrl: async (accountId, promiseTime) => {
         const token = await signResetLink(deps, accountId, promiseTime);
         return token && resetUrl(config.publicUrl, token);

@@ -16,7 +16,7 @@ import type { PushRegistration } from '../domain/device.ts';
 import { isAway } from '../domain/errors.ts';
 import { type LoginEvent, timeOfUuid } from '../domain/login-event.ts';
 import { maskEmail } from '../domain/mask.ts';
-import type { Clock, Codes, DeliveryRecord, Directory, DirectoryAccount } from '../flows/ports.ts';
+import type { Clock, Codes, DeliveryRecord, Directory, DirectoryAccount, WasNotMe } from '../flows/ports.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Telemetry } from '../platform/telemetry.ts';
 import { oneLine } from '../texts/untrusted.ts';
@@ -35,10 +35,8 @@ export interface DeliverDeps {
   /** Those that are configured. */
   readonly apns: PushSender<Extract<PushRegistration, { readonly service: 'APNS' }>> | undefined;
   readonly fcm: PushSender<Extract<PushRegistration, { readonly service: 'FCM' }>> | undefined;
-  /** Where "it wasn't me" is said to a challenge. */
-  readonly denyUrl: (challenge: Pick<Challenge, 'accountId' | 'challengeId'>) => string;
-  /** The same for an entry of the login activity that no challenge belongs to. */
-  readonly reportUrl: (event: Pick<LoginEvent, 'accountId' | 'eventId'>) => string;
+  /** Where "it wasn't me" is said to a challenge, or to an entry of the login activity that no challenge belongs to. */
+  readonly wasNotMeUrl: (accountId: string, may: WasNotMe) => string;
   /** Where a new password is set, for a link that was promised then; undefined where the account is gone. */
   readonly resetUrl: (accountId: string, promiseTime: Date) => Promise<string | undefined>;
   /** What happens when a push of a code has failed for good. */
@@ -349,7 +347,7 @@ function codeOf(deps: DeliverDeps, challenge: Challenge, { channel }: DeliveryRe
     place: origin.place,
     ipAddress: origin.ipAddress,
     minutesValid: minutesIn(expireTime.getTime() - now.getTime()),
-    denyUrl: deps.denyUrl(challenge),
+    denyUrl: deps.wasNotMeUrl(challenge.accountId, { kind: 'deny', challengeId: challenge.challengeId }),
   };
 }
 
@@ -381,7 +379,9 @@ function wasNotMeUrl(deps: DeliverDeps, alert: AlertKind, event: LoginEvent): st
   const { accountId, challengeId, sessionId } = event;
   // Where no session did it, there is nobody to put out.
   if (!deniable.has(alert) || (challengeId === null && sessionId === null)) return undefined;
-  return challengeId === null ? deps.reportUrl(event) : deps.denyUrl({ accountId, challengeId });
+  const may: WasNotMe =
+    challengeId === null ? { kind: 'report', eventId: event.eventId } : { kind: 'deny', challengeId };
+  return deps.wasNotMeUrl(accountId, may);
 }
 
 const isAlert = (kind: DeliveryRecord['kind']): kind is AlertKind => alertKinds.some((alert) => alert === kind);

@@ -228,6 +228,12 @@ export function afterWrongCode(challenge: Challenge, limits: Limits, now: Date):
   return { ...challenge, wrongCodes, ...(closes ? { state: 'CLOSED' as const, settleTime: now } : {}) };
 }
 
+/** The challenge after somebody has said that it was not them: closed, if it was open. */
+export function denied(challenge: Challenge, now: Date): Challenge {
+  const isOpen = challengeState(challenge, now) === 'PENDING';
+  return { ...challenge, ...(isOpen ? { state: 'CLOSED' as const, settleTime: now } : {}), denyTime: now };
+}
+
 /** How often its code went to the app; 0 where it did not. */
 export function appSends(challenge: Challenge): number {
   return sendsOf(challenge, 'APP').count;

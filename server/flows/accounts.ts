@@ -122,7 +122,7 @@ export async function deleteAccount(deps: Deps, accountId: string): Promise<void
   await decide(deps, accountId, async (tx) => {
     if ((await tx.account) === undefined) return refuse({ reason: 'ACCOUNT_UNKNOWN' });
     const entry = await tx.eraseAccount();
-    if (entry !== undefined) tx.erasePasswordGuesses(Object.values(guessKeys(deps, entry.email)));
+    if (entry !== undefined) tx.erasePasswordGuesses(guessKeys(deps, entry.email, accountId));
     return { ok: undefined };
   });
 }

@@ -3,7 +3,7 @@
 
 import type { Account } from '../domain/account.ts';
 import type { Advice } from '../domain/advice.ts';
-import { type Challenge, challengeState } from '../domain/challenge.ts';
+import { type Challenge, denied } from '../domain/challenge.ts';
 import { appendAndAlert } from './alerts.ts';
 import { type Deps, decide, decideFor, eventOf, refuse, type SignedInCaller } from './context.ts';
 import { adviceAfterIntrusion, type LinkOutcome, putOut } from './intruders.ts';
@@ -33,9 +33,7 @@ async function deny(
   const now = deps.clock.now();
   const { challengeId, accountId, sessionId } = challenge;
   const devices = await tx.appDevices(now);
-  const isOpen = challengeState(challenge, now) === 'PENDING';
-  const closed = isOpen ? ({ state: 'CLOSED', settleTime: now } as const) : {};
-  tx.saveChallenge({ ...challenge, ...closed, denyTime: now });
+  tx.saveChallenge(denied(challenge, now));
   let told = devices;
   if (gotFar(challenge)) {
     const out = await putOut(deps, tx, account, { sessionId, deviceId: challenge.deviceId, challenge }, now);

@@ -7,18 +7,14 @@ import type { Place } from '../domain/place.ts';
 import type { Deps } from './context.ts';
 import { denyOnce } from './denial.ts';
 import type { LinkOutcome } from './intruders.ts';
-import type { LinkPower } from './ports.ts';
+import type { WasNotMe } from './ports.ts';
 import { reportOnce } from './report.ts';
 
 /** How long a link works. Long enough for a mailbox that is read once a week. */
 const lifetimeMs = 7 * 24 * 3_600_000;
 
 /** The secret of a link that says "it wasn't me" to a challenge or an event, good from now on for 7 days. */
-export function signWasNotMe(
-  deps: Deps,
-  accountId: string,
-  may: Exclude<LinkPower, { readonly kind: 'reset' }>,
-): string {
+export function signWasNotMe(deps: Deps, accountId: string, may: WasNotMe): string {
   const expireTime = new Date(deps.clock.now().getTime() + lifetimeMs);
   return deps.links.sign({ accountId, may, expireTime });
 }

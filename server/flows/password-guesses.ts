@@ -14,15 +14,23 @@ export interface CountedGuess {
   readonly deviceId: string | null;
 }
 
-/** The keys that guesses at an address are kept under, and that asking for a reset is. */
-export function guessKeys({ secrets }: Pick<Deps, 'secrets'>, email: string) {
-  const address = normaliseEmail(email);
-  return { password: secrets.hashOf(address), reset: secrets.hashOf(`password reset ${address}`) };
-}
+type Hashing = Pick<Deps, 'secrets'>;
+
+const passwordKey = ({ secrets }: Hashing, email: string) => secrets.hashOf(normaliseEmail(email));
+// Apart from the one before: no address has such a byte.
+const resetKey = ({ secrets }: Hashing, email: string) => secrets.hashOf(`password reset\0${normaliseEmail(email)}`);
+const resetTriesKey = ({ secrets }: Hashing, accountId: string) => secrets.hashOf(`password reset try\0${accountId}`);
+
+/** All that is counted of an account, by its key: whoever erases the account erases these. */
+export const guessKeys = (deps: Hashing, email: string, accountId: string): readonly Uint8Array[] => [
+  passwordKey(deps, email),
+  resetKey(deps, email),
+  resetTriesKey(deps, accountId),
+];
 
 /** The guesses of late at the password behind an address, and the key that they are kept under. */
 export async function guessesAt(deps: Deps, email: string) {
-  const key = guessKeys(deps, email).password;
+  const key = passwordKey(deps, email);
   return { key, past: await deps.store.passwordGuesses(key) };
 }
 
@@ -42,17 +50,13 @@ export function countGuess(
 /** Counts that somebody asks for a link that sets a new password: by network, and over all. */
 export async function countResetRequest(deps: Deps, email: string, ipAddress: string, now: Date): Promise<void> {
   const { passwordResetsPerNetwork, passwordResetsOverall } = deps.limits;
-  const key = keyOf(deps, 'password reset', normaliseEmail(email));
-  await countWithin(deps, key, ipAddress, now, passwordResetsOverall, passwordResetsPerNetwork);
+  await countWithin(deps, resetKey(deps, email), ipAddress, now, passwordResetsOverall, passwordResetsPerNetwork);
 }
 
 /** Counts a new password that is tried with a link, before it is looked at: each takes as long as a sign-in. */
 export async function countResetTry(deps: Deps, accountId: string, ipAddress: string, now: Date): Promise<void> {
-  await countWithin(deps, keyOf(deps, 'password reset try', accountId), ipAddress, now, deps.limits.passwordResetTries);
+  await countWithin(deps, resetTriesKey(deps, accountId), ipAddress, now, deps.limits.passwordResetTries);
 }
-
-/** Apart from those of sign-ins: no address has such a byte. */
-const keyOf = (deps: Deps, what: string, of: string) => deps.secrets.hashOf(`${what}\0${of}`);
 
 async function countWithin(
   deps: Deps,

@@ -190,11 +190,15 @@ export interface Link {
   readonly expireTime: Date;
 }
 
-/** What the bearer of a link may do: say of a challenge or of an event "it wasn't me", or set a password in place of this one. */
+/** What the bearer of a link may do: say "it wasn't me", or set a password in place of this one, of this address. */
 export type LinkPower =
-  | { readonly kind: 'deny'; readonly challengeId: string }
-  | { readonly kind: 'report'; readonly eventId: string }
+  | WasNotMe
   | { readonly kind: 'reset'; readonly passwordVersion: number; readonly emailHash: string };
+
+/** To a challenge, or to an entry of the login activity. */
+export type WasNotMe =
+  | { readonly kind: 'deny'; readonly challengeId: string }
+  | { readonly kind: 'report'; readonly eventId: string };
 
 /** A signed-in device with what every call needs to know of its account; read at every call. */
 export interface SessionRecord {

@@ -3,8 +3,7 @@
 
 import type { Account } from '../domain/account.ts';
 import type { Advice } from '../domain/advice.ts';
-import type { Challenge } from '../domain/challenge.ts';
-import { challengeState } from '../domain/challenge.ts';
+import { type Challenge, denied } from '../domain/challenge.ts';
 import { type LoginEvent, timeOfUuid } from '../domain/login-event.ts';
 import { appendAndAlert } from './alerts.ts';
 import { type Deps, decide, decideFor, refuse, type SignedInCaller } from './context.ts';
@@ -59,15 +58,8 @@ async function report(
   const now = deps.clock.now();
   const devices = await tx.appDevices(now);
   tx.markReported(event.eventId);
-  if (challenge !== undefined && challenge.denyTime === null) {
-    // As if it had been denied: its network waits before it may ask for the next code.
-    const isOpen = challengeState(challenge, now) === 'PENDING';
-    tx.saveChallenge({
-      ...challenge,
-      ...(isOpen ? ({ state: 'CLOSED', settleTime: now } as const) : {}),
-      denyTime: now,
-    });
-  }
+  // As if it had been denied: its network waits before it may ask for the next code.
+  if (challenge?.denyTime === null) tx.saveChallenge(denied(challenge, now));
   const sessionId = event.sessionId ?? challenge?.sessionId ?? null;
   const deviceId = event.deviceId ?? challenge?.deviceId ?? null;
   const out = await putOut(deps, tx, account, { sessionId, deviceId, challenge }, now);

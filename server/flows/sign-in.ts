@@ -102,7 +102,7 @@ type Admission =
   | { readonly opened: OpenedSession; readonly account: Account }
   | { readonly challengeGrant: ChallengeGrant };
 
-/** Who signs in, and where the account's devices were last used. */
+/** Who signs in, and from where the account's devices did so before. */
 interface Owner {
   readonly account: Account;
   readonly directory: DirectoryAccount;

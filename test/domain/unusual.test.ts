@@ -1,9 +1,7 @@
 // What is odd about a sign-in, as a table of people and of thieves; the harmless ones raise no alarm.
 
-import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import type { Origin } from '../../server/domain/device.ts';
-import type { AnonymousKind, ConnectionType, Place } from '../../server/domain/place.ts';
+import type { Place } from '../../server/domain/place.ts';
 import {
   type Arrival,
   countriesAfter,
@@ -15,93 +13,57 @@ import {
   type Sighting,
   stepUpCauses,
   type Unusual,
-  type UnusualFinding,
 } from '../../server/domain/unusual.ts';
-
-function city(name: string, countryCode: string, latitude: number, longitude: number, accuracyRadiusKm = 20): Place {
-  const source = 'GeoLite2-City 2026-06-05';
-  return { city: name, region: '', country: '', countryCode, latitude, longitude, accuracyRadiusKm, source };
-}
-
-const anchorage = city('Anchorage', 'US', 61.2181, -149.9003);
-const apia = city('Apia', 'WS', -13.8333, -171.7667);
-const auckland = city('Auckland', 'NZ', -36.8485, 174.7633);
-const basel = city('Basel', 'CH', 47.5596, 7.5886);
-const berlin = city('Berlin', 'DE', 52.52, 13.405);
-const dallas = city('Dallas', 'US', 32.7767, -96.797);
-const denver = city('Denver', 'US', 39.7392, -104.9903);
-const frankfurt = city('Frankfurt am Main', 'DE', 50.1109, 8.6821);
-const helsinki = city('Helsinki', 'FI', 60.1699, 24.9384);
-const istanbul = city('Istanbul', 'TR', 41.0082, 28.9784);
-const johannesburg = city('Johannesburg', 'ZA', -26.2041, 28.0473);
-const kehl = city('Kehl', 'DE', 48.5731, 7.8085);
-const lisbon = city('Lisbon', 'PT', 38.7223, -9.1393);
-const london = city('London', 'GB', 51.5074, -0.1278);
-const longyearbyen = city('Longyearbyen', 'SJ', 78.2232, 15.6267);
-const madrid = city('Madrid', 'ES', 40.4168, -3.7038);
-const moscow = city('Moscow', 'RU', 55.7558, 37.6173);
-const mulhouse = city('Mulhouse', 'FR', 47.7508, 7.3359);
-const munich = city('Munich', 'DE', 48.1351, 11.582);
-const newYork = city('New York', 'US', 40.7128, -74.006);
-const quito = city('Quito', 'EC', -0.1807, -78.4678);
-const reykjavik = city('Reykjavik', 'IS', 64.1466, -21.9426);
-const sanFrancisco = city('San Francisco', 'US', 37.7749, -122.4194);
-const saoPaulo = city('São Paulo', 'BR', -23.5505, -46.6333);
-const seattle = city('Seattle', 'US', 47.6062, -122.3321);
-const singapore = city('Singapore', 'SG', 1.3521, 103.8198);
-const strasbourg = city('Strasbourg', 'FR', 48.5734, 7.7521);
-const suva = city('Suva', 'FJ', -18.1248, 178.4501);
-const sydney = city('Sydney', 'AU', -33.8688, 151.2093);
-const tallinn = city('Tallinn', 'EE', 59.437, 24.7536);
-const tokyo = city('Tokyo', 'JP', 35.6762, 139.6503);
-const utqiagvik = city('Utqiaġvik', 'US', 71.2906, -156.7886);
-
-const wide = (place: Place, accuracyRadiusKm: number | undefined): Place => ({ ...place, accuracyRadiusKm });
-const onlyCountry = (place: Place): Place => ({
-  ...place,
-  city: '',
-  latitude: undefined,
-  longitude: undefined,
-  accuracyRadiusKm: undefined,
-});
-
-/** How somebody is connected, and where the address seems to be. */
-type Seen = Pick<Sighting, 'place' | 'connectionType' | 'anonymous'>;
-
-const on = (connectionType: ConnectionType | null, place: Place | null): Seen => ({
-  place,
-  connectionType,
-  anonymous: [],
-});
-const cable = (place: Place) => on('CABLE_DSL', place);
-const cellular = (place: Place) => on('CELLULAR', place);
-const satellite = (place: Place) => on('SATELLITE', place);
-const hidden = (place: Place | null, ...kinds: AnonymousKind[]): Seen => ({
-  place,
-  connectionType: 'CORPORATE',
-  anonymous: kinds,
-});
-const vpn = (place: Place) => hidden(place, 'VPN');
-const nowhere = on(null, null);
-
-const minute = 60_000;
-const hour = 60 * minute;
-const day = 24 * hour;
-const now = new Date('2026-11-24T12:00:00Z');
-
-/** Negative is in the future. */
-const seen = (deviceId: string, from: Seen, agoMs: number): Sighting => ({
-  deviceId,
-  time: new Date(now.getTime() - agoMs),
-  ...from,
-});
-const signIn = (deviceId: string | null, { place, connectionType, anonymous }: Seen): Arrival => {
-  const origin: Origin = { ipAddress: '203.0.113.7', place, connectionType };
-  // As flows note it: missing where nothing hides the caller.
-  return { time: now, deviceId, origin: anonymous.length === 0 ? origin : { ...origin, anonymous } };
-};
-
-const names = (findings: readonly UnusualFinding[]) => findings.map(({ unusual }) => unusual);
+import {
+  anchorage,
+  apia,
+  auckland,
+  basel,
+  berlin,
+  cable,
+  cellular,
+  city,
+  dallas,
+  day,
+  denver,
+  frankfurt,
+  helsinki,
+  hidden,
+  hour,
+  istanbul,
+  johannesburg,
+  kehl,
+  lisbon,
+  london,
+  longyearbyen,
+  madrid,
+  minute,
+  moscow,
+  mulhouse,
+  munich,
+  names,
+  newYork,
+  nowhere,
+  on,
+  onlyCountry,
+  quito,
+  reykjavik,
+  sanFrancisco,
+  saoPaulo,
+  satellite,
+  seattle,
+  seen,
+  signIn,
+  singapore,
+  strasbourg,
+  suva,
+  sydney,
+  tallinn,
+  tokyo,
+  utqiagvik,
+  vpn,
+  wide,
+} from './sightings.ts';
 
 type Case = readonly [name: string, arrival: Arrival, sightings: readonly Sighting[], countries: readonly string[]];
 type OddCase = readonly [...Case, finds: readonly Unusual[]];
@@ -755,117 +717,5 @@ describe('the countries of an account', () => {
     expect(ownPlace(cable(berlin))).toBe(berlin);
     expect(ownPlace({ place: berlin })).toBe(berlin);
     expect(ownPlace(vpn(berlin))).toBeNull();
-  });
-});
-
-describe('whatever the history', () => {
-  const number = fc.double();
-  const kinds = fc.uniqueArray(
-    fc.constantFrom<AnonymousKind>('VPN', 'HOSTING', 'TOR_EXIT', 'RESIDENTIAL_PROXY', 'OTHER'),
-    {
-      maxLength: 2,
-    },
-  );
-  const placeOf = (latitude: fc.Arbitrary<number | undefined>, longitude: fc.Arbitrary<number | undefined>) =>
-    fc
-      .record({
-        countryCode: fc.constantFrom('', 'DE', 'FR', 'US', 'JP'),
-        latitude,
-        longitude,
-        accuracyRadiusKm: fc.option(fc.double({ min: 0, max: 1_000, noNaN: true }), { nil: undefined }),
-      })
-      .map((some): Place => ({ ...berlin, ...some }));
-  const seenAt = (place: fc.Arbitrary<Place>): fc.Arbitrary<Seen> =>
-    fc.record({
-      place: fc.option(place, { freq: 9 }),
-      connectionType: fc.constantFrom<ConnectionType | null>(null, 'CABLE_DSL', 'CELLULAR', 'CORPORATE', 'SATELLITE'),
-      anonymous: fc.oneof({ weight: 4, arbitrary: fc.constant([]) }, { weight: 1, arbitrary: kinds }),
-    });
-  const device = fc.constantFrom('phone', 'laptop', 'tablet');
-  const historyOf = (place: fc.Arbitrary<Place>, time: fc.Arbitrary<Date>) =>
-    fc.record({
-      sightings: fc.array(
-        fc
-          .tuple(device, time, seenAt(place))
-          .map(([deviceId, at, from]): Sighting => ({ deviceId, time: at, ...from })),
-        { maxLength: 4 },
-      ),
-      countries: fc.subarray(['DE', 'FR', 'US']),
-    });
-  const arrivalOf = (place: fc.Arbitrary<Place>) =>
-    fc.tuple(fc.option(device), seenAt(place)).map(([deviceId, from]) => signIn(deviceId, from));
-
-  const onGlobe = placeOf(
-    fc.double({ min: -90, max: 90, noNaN: true }),
-    fc.double({ min: -180, max: 180, noNaN: true }),
-  );
-  const recent = fc.integer({ min: -hour, max: 20 * hour }).map((agoMs) => new Date(now.getTime() - agoMs));
-  const travels = (arrival: Arrival, history: History) =>
-    findUnusual(arrival, history).some(({ unusual }) => unusual === 'IMPOSSIBLE_TRAVEL');
-
-  test('nothing throws, and each finding is there once, in order', () => {
-    const coordinate = fc.option(number, { nil: undefined });
-    const anyPlace = placeOf(coordinate, coordinate);
-    const order: readonly Unusual[] = ['NEW_DEVICE', 'NEW_COUNTRY', 'IMPOSSIBLE_TRAVEL', 'ANONYMOUS_NETWORK'];
-    fc.assert(
-      fc.property(arrivalOf(anyPlace), fc.date(), historyOf(anyPlace, fc.date()), (arrival, time, history) => {
-        const found = names(findUnusual({ ...arrival, time }, history));
-        expect(found).toEqual(order.filter((unusual) => found.includes(unusual)));
-      }),
-    );
-  });
-
-  test('more time never makes a sign-in an alarming one', () => {
-    fc.assert(
-      fc.property(arrivalOf(onGlobe), historyOf(onGlobe, recent), fc.nat(30 * hour), (arrival, history, more) => {
-        fc.pre(!travels(arrival, history));
-        const later = { ...arrival, time: new Date(arrival.time.getTime() + more) };
-        expect(names(findUnusual(later, history))).toEqual(names(findUnusual(arrival, history)));
-      }),
-    );
-  });
-
-  test('a wider circle never makes a sign-in an alarming one', () => {
-    const widened = <T extends { readonly place: Place | null }>(from: T, by: number): T => {
-      const radius = from.place?.accuracyRadiusKm;
-      return from.place === null || radius === undefined ? from : { ...from, place: wide(from.place, radius + by) };
-    };
-    fc.assert(
-      fc.property(arrivalOf(onGlobe), historyOf(onGlobe, recent), fc.nat(3_000), (arrival, history, by) => {
-        fc.pre(!travels(arrival, history));
-        expect(travels({ ...arrival, origin: widened(arrival.origin, by) }, history)).toBe(false);
-        const sightings = history.sightings.map((sighting) => widened(sighting, by));
-        expect(travels(arrival, { ...history, sightings })).toBe(false);
-      }),
-    );
-  });
-
-  test('a device more never makes the sign-in of a known one alarming', () => {
-    fc.assert(
-      fc.property(
-        historyOf(onGlobe, recent),
-        arrivalOf(onGlobe),
-        seenAt(onGlobe),
-        recent,
-        (history, arrival, at, time) => {
-          const known = history.sightings.some(({ deviceId }) => deviceId === arrival.deviceId);
-          fc.pre(known && !travels(arrival, history));
-          const more = [...history.sightings, { deviceId: 'another', time, ...at }];
-          expect(travels(arrival, { ...history, sightings: more })).toBe(false);
-        },
-      ),
-    );
-  });
-
-  test('no alarm of travel on cellular, on a satellite or behind an exit', () => {
-    fc.assert(
-      fc.property(arrivalOf(onGlobe), historyOf(onGlobe, recent), (arrival, history) => {
-        fc.pre(travels(arrival, history));
-        for (const connectionType of ['CELLULAR', 'SATELLITE'] as const) {
-          expect(travels({ ...arrival, origin: { ...arrival.origin, connectionType } }, history)).toBe(false);
-        }
-        expect(travels({ ...arrival, origin: { ...arrival.origin, anonymous: ['VPN'] } }, history)).toBe(false);
-      }),
-    );
   });
 });

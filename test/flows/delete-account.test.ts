@@ -52,7 +52,7 @@ async function tablesWith(...words: readonly string[]): Promise<string[]> {
 /** What an account is known by. */
 function namesOf({ accountId, email }: TestAccount): readonly string[] {
   const hash = (text: string) => createHash('sha256').update(text).digest('hex');
-  return [accountId, email, hash(email), hash(`password reset ${email}`)];
+  return [accountId, email, hash(email), hash(`password reset\0${email}`), hash(`password reset try\0${accountId}`)];
 }
 
 /** An account with something of it in every table. */
@@ -75,6 +75,14 @@ async function accountWithEverything() {
   const stranger = server.appClient();
   await refusal(stranger.twoStepAuth.signIn({ ...account, password: 'wrong', device: iphone }));
   await stranger.account.requestPasswordReset({ email });
+  const resetToken = await eventually(10_000, () => {
+    const links = server.mail.mails.flatMap(({ to, text }) =>
+      to === email ? (/\/reset\?token=(\S+)/.exec(text)?.[1] ?? []) : [],
+    );
+    if (links[0] === undefined) throw new Error('no link yet');
+    return decodeURIComponent(links[0]);
+  });
+  await refusal(stranger.account.resetPassword({ resetToken, newPassword: 'short' }));
   // A code that the mail server does not take yet, and looks at whether the app shows it, are jobs for later.
   server.mail.behave(email, 'greylisted');
   const challengeToken = await openChallenge(stranger, account);
@@ -113,6 +121,7 @@ test('an account is erased wherever something of it stands, and nobody else’s 
      where a.attname = 'account_id' and c.relkind in ('r', 'p') and not c.relispartition order by 1`,
   );
   const before = await tablesWith(...namesOf(account));
+  for (const name of namesOf(account)) expect(await tablesWith(name), name).not.toEqual([]);
   // Every table that there is of accounts: a new one is to be filled here.
   expect(before).toEqual(
     [...withAccount.map(({ name }) => String(name)), 'password_guesses', 'graphile_worker._private_jobs'].sort(),
@@ -244,7 +253,24 @@ test('one with more of everything than one transaction takes is erased in steps'
   );
   const before = await rowsOf(account);
   expect(before).toMatchObject({ login_event: 3_502, device: 451, session: 1 + 3 * 451 });
-  await deleteAccount(account);
+  // Somebody has the account's lock: all that is left is for the one transaction that waits for it.
+  const holder = new pg.Client({ connectionString: server.databaseUrl });
+  await holder.connect();
+  await holder.query('begin');
+  await holder.query('select from account where account_id = $1 for update', [accountId]);
+  const erased = deleteAccount(account);
+  try {
+    await eventually(15_000, async () => {
+      const left = await rowsOf(account);
+      expect(left).toMatchObject({ account: 1, login_event: 502, device: 51 });
+      expect(left['delivery']).toBeLessThan(1_000);
+      expect(left['session']).toBeLessThan(1_000);
+    });
+  } finally {
+    await holder.query('rollback');
+    await holder.end();
+  }
+  await erased;
   expect(await tablesWith(accountId)).toEqual([]);
   expect((await refusal(client.twoStepAuth.getSettings({}))).reason).toBe('SESSION_INVALID');
 });

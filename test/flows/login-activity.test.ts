@@ -290,9 +290,11 @@ describe('a filter', () => {
       Array.from({ length: 40 }, (_, index) => ({
         kind: 'CODE_WRONG',
         time: ago(1_000 + index),
+        deviceId: device.session.deviceId,
         unusual: ['NEW_DEVICE'],
       })),
     );
+    const { deviceId } = device.session;
     const startTime = timestampFromDate(new Date(server.clock.now().getTime() - 86_400_000));
     const list = (filter: Filter | undefined, pageToken = '') =>
       device.client.loginActivity.listLoginActivity({ pageToken, ...(filter && { filter }) });
@@ -305,6 +307,7 @@ describe('a filter', () => {
       { startTime },
       { endTime: timestampFromDate(new Date(server.clock.now().getTime() + 1_000)) },
       { kinds: [wrong], startTime },
+      { deviceId },
     ];
     const tokens = await Promise.all(filters.map(async (filter) => (await list(filter)).nextPageToken));
     for (const [index, token] of tokens.entries()) {
@@ -320,6 +323,7 @@ describe('a filter', () => {
     // The same said in another way; and a token of a release that knew no filters.
     expect((await list({ kinds: [sent, wrong, sent] }, tokens[2])).events.length).toBeGreaterThan(0);
     expect((await list({}, tokens[0])).events.length).toBeGreaterThan(0);
+    expect((await list({ deviceId: deviceId.toUpperCase() }, tokens.at(-1))).events.length).toBeGreaterThan(0);
     const { events } = await list(undefined);
     const former = Buffer.from(`events:${events.at(-1)?.eventId}`).toString('base64url');
     expect(tokens[0]).toBe(former);
