@@ -48,14 +48,22 @@ const accounts: ScopesOf<typeof Accounts> = {
   setPassword: 'accounts',
   resetVerification: 'accounts',
   deleteAccount: 'accounts',
+  batchImportAccounts: 'accounts',
+  authorizeLegacySignIn: 'legacy',
 };
 const sessions: ScopesOf<typeof Sessions> = {
   introspectSession: 'sessions',
+  listSessions: 'sessions',
   revokeSessions: 'sessions',
+  watchRevocations: 'sessions',
   getSigningKeys: 'sessions',
 };
 
-const support: ScopesOf<typeof Support> = { traceChallenge: 'support', getAccountSecurity: 'support' };
+const support: ScopesOf<typeof Support> = {
+  traceChallenge: 'support',
+  getAccountSecurity: 'support',
+  listAuditRecords: 'support',
+};
 
 const levels = new Map<DescMethod, Level | 'none'>([
   ...entries(TwoStepAuth, twoStepAuth),

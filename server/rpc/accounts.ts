@@ -13,7 +13,7 @@ import {
 } from '../flows/accounts.ts';
 import { accountToProto } from './convert.ts';
 
-export function accounts(deps: Deps): ServiceImpl<typeof Accounts> {
+export function accounts(deps: Deps): Partial<ServiceImpl<typeof Accounts>> {
   return {
     async createAccount({ email, password, locale }) {
       return { account: accountToProto(await createAccount(deps, { email, password, locale })) };

@@ -7,7 +7,7 @@ import type { Deps } from '../flows/context.ts';
 import { introspect, revokeSessions, signingKeys } from '../flows/sessions.ts';
 import type { Handler } from './exchange.ts';
 
-export function sessions(deps: Deps): ServiceImpl<typeof Sessions> {
+export function sessions(deps: Deps): Partial<ServiceImpl<typeof Sessions>> {
   return {
     async introspectSession({ accessToken }) {
       const found = await introspect(deps, accessToken);

@@ -31,7 +31,7 @@ import {
   stateToProto,
 } from './convert.ts';
 
-export function support(deps: Deps): ServiceImpl<typeof Support> {
+export function support(deps: Deps): Partial<ServiceImpl<typeof Support>> {
   return {
     async traceChallenge({ account, challengeId }) {
       const trace = await traceChallenge(deps, nameOf(account), challengeId?.toLowerCase());

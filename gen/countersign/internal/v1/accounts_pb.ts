@@ -2,18 +2,20 @@
 // @generated from file countersign/internal/v1/accounts.proto (package countersign.internal.v1, syntax proto3)
 /* eslint-disable */
 
-import type { GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
-import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
+import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
+import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../../buf/validate/validate_pb.ts";
 import type { Account } from "./account_pb.ts";
 import { file_countersign_internal_v1_account } from "./account_pb.ts";
-import type { Message } from "@bufbuild/protobuf";
+import type { Platform } from "../../v1/device_pb.ts";
+import { file_countersign_v1_device } from "../../v1/device_pb.ts";
+import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file countersign/internal/v1/accounts.proto.
  */
 export const file_countersign_internal_v1_accounts: GenFile = /*@__PURE__*/
-  fileDesc("CiZjb3VudGVyc2lnbi9pbnRlcm5hbC92MS9hY2NvdW50cy5wcm90bxIXY291bnRlcnNpZ24uaW50ZXJuYWwudjEikAEKFENyZWF0ZUFjY291bnRSZXF1ZXN0EhkKBWVtYWlsGAEgASgJQgq6SAdyBRj+AWABEhwKCHBhc3N3b3JkGAIgASgJQgq6SAdyBRABKIAIEj8KBmxvY2FsZRgDIAEoCUIvukgscioYIzImXihbQS1aYS16XXsyLDN9KC1bQS1aYS16MC05XXsxLDh9KSopPyQiSgoVQ3JlYXRlQWNjb3VudFJlc3BvbnNlEjEKB2FjY291bnQYASABKAsyIC5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5BY2NvdW50ImAKEUdldEFjY291bnRSZXF1ZXN0EiAKCmFjY291bnRfaWQYASABKAlCCrpIB3IFEAEogAFIABIbCgVlbWFpbBgCIAEoCUIKukgHcgUQARj+AUgAQgwKA2tleRIFukgCCAEiRwoSR2V0QWNjb3VudFJlc3BvbnNlEjEKB2FjY291bnQYASABKAsyIC5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5BY2NvdW50Iq4BChRVcGRhdGVBY2NvdW50UmVxdWVzdBIeCgphY2NvdW50X2lkGAEgASgJQgq6SAdyBRABKIABEh4KBWVtYWlsGAIgASgJQgq6SAdyBRj+AWABSACIAQESQQoGbG9jYWxlGAMgASgJQiy6SClyJxgjMiNeW0EtWmEtel17MiwzfSgtW0EtWmEtejAtOV17MSw4fSkqJEgBiAEBQggKBl9lbWFpbEIJCgdfbG9jYWxlIkoKFVVwZGF0ZUFjY291bnRSZXNwb25zZRIxCgdhY2NvdW50GAEgASgLMiAuY291bnRlcnNpZ24uaW50ZXJuYWwudjEuQWNjb3VudCJSChJTZXRQYXNzd29yZFJlcXVlc3QSHgoKYWNjb3VudF9pZBgBIAEoCUIKukgHcgUQASiAARIcCghwYXNzd29yZBgCIAEoCUIKukgHcgUQASiACCJIChNTZXRQYXNzd29yZFJlc3BvbnNlEjEKB2FjY291bnQYASABKAsyIC5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5BY2NvdW50IjoKGFJlc2V0VmVyaWZpY2F0aW9uUmVxdWVzdBIeCgphY2NvdW50X2lkGAEgASgJQgq6SAdyBRABKIABIk4KGVJlc2V0VmVyaWZpY2F0aW9uUmVzcG9uc2USMQoHYWNjb3VudBgBIAEoCzIgLmNvdW50ZXJzaWduLmludGVybmFsLnYxLkFjY291bnQiNgoURGVsZXRlQWNjb3VudFJlcXVlc3QSHgoKYWNjb3VudF9pZBgBIAEoCUIKukgHcgUQASiAASIXChVEZWxldGVBY2NvdW50UmVzcG9uc2UypwUKCEFjY291bnRzEm4KDUNyZWF0ZUFjY291bnQSLS5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5DcmVhdGVBY2NvdW50UmVxdWVzdBouLmNvdW50ZXJzaWduLmludGVybmFsLnYxLkNyZWF0ZUFjY291bnRSZXNwb25zZRJlCgpHZXRBY2NvdW50EiouY291bnRlcnNpZ24uaW50ZXJuYWwudjEuR2V0QWNjb3VudFJlcXVlc3QaKy5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5HZXRBY2NvdW50UmVzcG9uc2USbgoNVXBkYXRlQWNjb3VudBItLmNvdW50ZXJzaWduLmludGVybmFsLnYxLlVwZGF0ZUFjY291bnRSZXF1ZXN0Gi4uY291bnRlcnNpZ24uaW50ZXJuYWwudjEuVXBkYXRlQWNjb3VudFJlc3BvbnNlEmgKC1NldFBhc3N3b3JkEisuY291bnRlcnNpZ24uaW50ZXJuYWwudjEuU2V0UGFzc3dvcmRSZXF1ZXN0GiwuY291bnRlcnNpZ24uaW50ZXJuYWwudjEuU2V0UGFzc3dvcmRSZXNwb25zZRJ6ChFSZXNldFZlcmlmaWNhdGlvbhIxLmNvdW50ZXJzaWduLmludGVybmFsLnYxLlJlc2V0VmVyaWZpY2F0aW9uUmVxdWVzdBoyLmNvdW50ZXJzaWduLmludGVybmFsLnYxLlJlc2V0VmVyaWZpY2F0aW9uUmVzcG9uc2USbgoNRGVsZXRlQWNjb3VudBItLmNvdW50ZXJzaWduLmludGVybmFsLnYxLkRlbGV0ZUFjY291bnRSZXF1ZXN0Gi4uY291bnRlcnNpZ24uaW50ZXJuYWwudjEuRGVsZXRlQWNjb3VudFJlc3BvbnNlYgZwcm90bzM", [file_buf_validate_validate, file_countersign_internal_v1_account]);
+  fileDesc("CiZjb3VudGVyc2lnbi9pbnRlcm5hbC92MS9hY2NvdW50cy5wcm90bxIXY291bnRlcnNpZ24uaW50ZXJuYWwudjEikAEKFENyZWF0ZUFjY291bnRSZXF1ZXN0EhkKBWVtYWlsGAEgASgJQgq6SAdyBRj+AWABEhwKCHBhc3N3b3JkGAIgASgJQgq6SAdyBRABKIAIEj8KBmxvY2FsZRgDIAEoCUIvukgscioYIzImXihbQS1aYS16XXsyLDN9KC1bQS1aYS16MC05XXsxLDh9KSopPyQiSgoVQ3JlYXRlQWNjb3VudFJlc3BvbnNlEjEKB2FjY291bnQYASABKAsyIC5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5BY2NvdW50ImAKEUdldEFjY291bnRSZXF1ZXN0EiAKCmFjY291bnRfaWQYASABKAlCCrpIB3IFEAEogAFIABIbCgVlbWFpbBgCIAEoCUIKukgHcgUQARj+AUgAQgwKA2tleRIFukgCCAEiRwoSR2V0QWNjb3VudFJlc3BvbnNlEjEKB2FjY291bnQYASABKAsyIC5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5BY2NvdW50Iq4BChRVcGRhdGVBY2NvdW50UmVxdWVzdBIeCgphY2NvdW50X2lkGAEgASgJQgq6SAdyBRABKIABEh4KBWVtYWlsGAIgASgJQgq6SAdyBRj+AWABSACIAQESQQoGbG9jYWxlGAMgASgJQiy6SClyJxgjMiNeW0EtWmEtel17MiwzfSgtW0EtWmEtejAtOV17MSw4fSkqJEgBiAEBQggKBl9lbWFpbEIJCgdfbG9jYWxlIkoKFVVwZGF0ZUFjY291bnRSZXNwb25zZRIxCgdhY2NvdW50GAEgASgLMiAuY291bnRlcnNpZ24uaW50ZXJuYWwudjEuQWNjb3VudCJSChJTZXRQYXNzd29yZFJlcXVlc3QSHgoKYWNjb3VudF9pZBgBIAEoCUIKukgHcgUQASiAARIcCghwYXNzd29yZBgCIAEoCUIKukgHcgUQASiACCJIChNTZXRQYXNzd29yZFJlc3BvbnNlEjEKB2FjY291bnQYASABKAsyIC5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5BY2NvdW50IjoKGFJlc2V0VmVyaWZpY2F0aW9uUmVxdWVzdBIeCgphY2NvdW50X2lkGAEgASgJQgq6SAdyBRABKIABIk4KGVJlc2V0VmVyaWZpY2F0aW9uUmVzcG9uc2USMQoHYWNjb3VudBgBIAEoCzIgLmNvdW50ZXJzaWduLmludGVybmFsLnYxLkFjY291bnQiNgoURGVsZXRlQWNjb3VudFJlcXVlc3QSHgoKYWNjb3VudF9pZBgBIAEoCUIKukgHcgUQASiAASIXChVEZWxldGVBY2NvdW50UmVzcG9uc2UiuAEKD0ltcG9ydGVkQWNjb3VudBImCgphY2NvdW50X2lkGAEgASgJQhK6SA9yDSiAATIIXlshLX5dKiQSGQoFZW1haWwYAiABKAlCCrpIB3IFGP4BYAESPwoGbG9jYWxlGAMgASgJQi+6SCxyKhgjMiZeKFtBLVphLXpdezIsM30oLVtBLVphLXowLTldezEsOH0pKik/JBIhCg1wYXNzd29yZF9oYXNoGAQgASgJQgq6SAdyBRABGIAEIlsKDEltcG9ydFJlc3VsdBI3CgdvdXRjb21lGAEgASgOMiYuY291bnRlcnNpZ24uaW50ZXJuYWwudjEuSW1wb3J0T3V0Y29tZRISCgphY2NvdW50X2lkGAIgASgJImUKGkJhdGNoSW1wb3J0QWNjb3VudHNSZXF1ZXN0EkcKCGFjY291bnRzGAEgAygLMiguY291bnRlcnNpZ24uaW50ZXJuYWwudjEuSW1wb3J0ZWRBY2NvdW50Qgu6SAiSAQUIARDoByJVChtCYXRjaEltcG9ydEFjY291bnRzUmVzcG9uc2USNgoHcmVzdWx0cxgBIAMoCzIlLmNvdW50ZXJzaWduLmludGVybmFsLnYxLkltcG9ydFJlc3VsdCK0AQocQXV0aG9yaXplTGVnYWN5U2lnbkluUmVxdWVzdBIeCgphY2NvdW50X2lkGAEgASgJQgq6SAdyBRABKIABEh8KDmNsaWVudF92ZXJzaW9uGAIgASgJQge6SARyAhhAEjYKCHBsYXRmb3JtGAMgASgOMhguY291bnRlcnNpZ24udjEuUGxhdGZvcm1CCrpIB4IBBBABIAASGwoKaXBfYWRkcmVzcxgEIAEoCUIHukgEcgIYLSKmAQodQXV0aG9yaXplTGVnYWN5U2lnbkluUmVzcG9uc2USDwoHYWxsb3dlZBgBIAEoCBI2CgZyZWFzb24YAiABKA4yJi5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5MZWdhY3lSZWZ1c2FsEhcKD21pbmltdW1fdmVyc2lvbhgDIAEoCRISCgp1cGRhdGVfdXJsGAQgASgJEg8KB21lc3NhZ2UYBSABKAkqgwEKDUltcG9ydE91dGNvbWUSHgoaSU1QT1JUX09VVENPTUVfVU5TUEVDSUZJRUQQABIaChZJTVBPUlRfT1VUQ09NRV9DUkVBVEVEEAESGQoVSU1QT1JUX09VVENPTUVfRVhJU1RTEAISGwoXSU1QT1JUX09VVENPTUVfQ09ORkxJQ1QQAyqEAQoNTGVnYWN5UmVmdXNhbBIeChpMRUdBQ1lfUkVGVVNBTF9VTlNQRUNJRklFRBAAEi0KKUxFR0FDWV9SRUZVU0FMX0NMSUVOVF9WRVJTSU9OX1VOU1VQUE9SVEVEEAESJAogTEVHQUNZX1JFRlVTQUxfVFdPX1NURVBfUkVRVUlSRUQQAjKzBwoIQWNjb3VudHMSbgoNQ3JlYXRlQWNjb3VudBItLmNvdW50ZXJzaWduLmludGVybmFsLnYxLkNyZWF0ZUFjY291bnRSZXF1ZXN0Gi4uY291bnRlcnNpZ24uaW50ZXJuYWwudjEuQ3JlYXRlQWNjb3VudFJlc3BvbnNlEmUKCkdldEFjY291bnQSKi5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5HZXRBY2NvdW50UmVxdWVzdBorLmNvdW50ZXJzaWduLmludGVybmFsLnYxLkdldEFjY291bnRSZXNwb25zZRJuCg1VcGRhdGVBY2NvdW50Ei0uY291bnRlcnNpZ24uaW50ZXJuYWwudjEuVXBkYXRlQWNjb3VudFJlcXVlc3QaLi5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5VcGRhdGVBY2NvdW50UmVzcG9uc2USaAoLU2V0UGFzc3dvcmQSKy5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5TZXRQYXNzd29yZFJlcXVlc3QaLC5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5TZXRQYXNzd29yZFJlc3BvbnNlEnoKEVJlc2V0VmVyaWZpY2F0aW9uEjEuY291bnRlcnNpZ24uaW50ZXJuYWwudjEuUmVzZXRWZXJpZmljYXRpb25SZXF1ZXN0GjIuY291bnRlcnNpZ24uaW50ZXJuYWwudjEuUmVzZXRWZXJpZmljYXRpb25SZXNwb25zZRJuCg1EZWxldGVBY2NvdW50Ei0uY291bnRlcnNpZ24uaW50ZXJuYWwudjEuRGVsZXRlQWNjb3VudFJlcXVlc3QaLi5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5EZWxldGVBY2NvdW50UmVzcG9uc2USgAEKE0JhdGNoSW1wb3J0QWNjb3VudHMSMy5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5CYXRjaEltcG9ydEFjY291bnRzUmVxdWVzdBo0LmNvdW50ZXJzaWduLmludGVybmFsLnYxLkJhdGNoSW1wb3J0QWNjb3VudHNSZXNwb25zZRKGAQoVQXV0aG9yaXplTGVnYWN5U2lnbkluEjUuY291bnRlcnNpZ24uaW50ZXJuYWwudjEuQXV0aG9yaXplTGVnYWN5U2lnbkluUmVxdWVzdBo2LmNvdW50ZXJzaWduLmludGVybmFsLnYxLkF1dGhvcml6ZUxlZ2FjeVNpZ25JblJlc3BvbnNlYgZwcm90bzM", [file_buf_validate_validate, file_countersign_internal_v1_account, file_countersign_v1_device]);
 
 /**
  * The request of CreateAccount.
@@ -313,11 +315,309 @@ export const DeleteAccountResponseSchema: GenMessage<DeleteAccountResponse> = /*
   messageDesc(file_countersign_internal_v1_accounts, 11);
 
 /**
+ * An account of another system.
+ *
+ * @generated from message countersign.internal.v1.ImportedAccount
+ */
+export type ImportedAccount = Message<"countersign.internal.v1.ImportedAccount"> & {
+  /**
+   * Its id there, which it keeps: 1 to 128 bytes of visible ASCII. Empty: it gets a new one.
+   *
+   * @generated from field: string account_id = 1;
+   */
+  accountId: string;
+
+  /**
+   * The e-mail address, up to 254 characters.
+   *
+   * @generated from field: string email = 2;
+   */
+  email: string;
+
+  /**
+   * The language of messages, a BCP 47 tag of up to 35 characters. Empty: English.
+   *
+   * @generated from field: string locale = 3;
+   */
+  locale: string;
+
+  /**
+   * The hash of the password, up to 512 characters, in one of these forms: argon2id as a PHC string
+   * (`$argon2id$v=19$m=19456,t=2,p=1$<salt>$<hash>`; at most 256 MiB, 10 iterations, 16 lanes), bcrypt (`$2a$`, `$2b$` or
+   * `$2y$`; cost 4 to 15) or scrypt as a PHC string (`$scrypt$ln=17,r=8,p=1$<salt>$<hash>`; at most 256 MiB, p at most 16),
+   * salt and hash in base64 without padding.
+   *
+   * @generated from field: string password_hash = 4;
+   */
+  passwordHash: string;
+};
+
+/**
+ * Describes the message countersign.internal.v1.ImportedAccount.
+ * Use `create(ImportedAccountSchema)` to create a new message.
+ */
+export const ImportedAccountSchema: GenMessage<ImportedAccount> = /*@__PURE__*/
+  messageDesc(file_countersign_internal_v1_accounts, 12);
+
+/**
+ * One account of an import.
+ *
+ * @generated from message countersign.internal.v1.ImportResult
+ */
+export type ImportResult = Message<"countersign.internal.v1.ImportResult"> & {
+  /**
+   * What became of it.
+   *
+   * @generated from field: countersign.internal.v1.ImportOutcome outcome = 1;
+   */
+  outcome: ImportOutcome;
+
+  /**
+   * The account that has this address or, where only that is taken, this id.
+   *
+   * @generated from field: string account_id = 2;
+   */
+  accountId: string;
+};
+
+/**
+ * Describes the message countersign.internal.v1.ImportResult.
+ * Use `create(ImportResultSchema)` to create a new message.
+ */
+export const ImportResultSchema: GenMessage<ImportResult> = /*@__PURE__*/
+  messageDesc(file_countersign_internal_v1_accounts, 13);
+
+/**
+ * The request of BatchImportAccounts.
+ *
+ * @generated from message countersign.internal.v1.BatchImportAccountsRequest
+ */
+export type BatchImportAccountsRequest = Message<"countersign.internal.v1.BatchImportAccountsRequest"> & {
+  /**
+   * The accounts, 1 to 1,000, at most 1 MiB together.
+   *
+   * @generated from field: repeated countersign.internal.v1.ImportedAccount accounts = 1;
+   */
+  accounts: ImportedAccount[];
+};
+
+/**
+ * Describes the message countersign.internal.v1.BatchImportAccountsRequest.
+ * Use `create(BatchImportAccountsRequestSchema)` to create a new message.
+ */
+export const BatchImportAccountsRequestSchema: GenMessage<BatchImportAccountsRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_internal_v1_accounts, 14);
+
+/**
+ * The answer of BatchImportAccounts.
+ *
+ * @generated from message countersign.internal.v1.BatchImportAccountsResponse
+ */
+export type BatchImportAccountsResponse = Message<"countersign.internal.v1.BatchImportAccountsResponse"> & {
+  /**
+   * One for each account of the request, in its order.
+   *
+   * @generated from field: repeated countersign.internal.v1.ImportResult results = 1;
+   */
+  results: ImportResult[];
+};
+
+/**
+ * Describes the message countersign.internal.v1.BatchImportAccountsResponse.
+ * Use `create(BatchImportAccountsResponseSchema)` to create a new message.
+ */
+export const BatchImportAccountsResponseSchema: GenMessage<BatchImportAccountsResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_internal_v1_accounts, 15);
+
+/**
+ * The request of AuthorizeLegacySignIn.
+ *
+ * @generated from message countersign.internal.v1.AuthorizeLegacySignInRequest
+ */
+export type AuthorizeLegacySignInRequest = Message<"countersign.internal.v1.AuthorizeLegacySignInRequest"> & {
+  /**
+   * The account that has entered the right password.
+   *
+   * @generated from field: string account_id = 1;
+   */
+  accountId: string;
+
+  /**
+   * The version that the app claims, up to 64 characters; empty where it claims none, which is refused as too old.
+   *
+   * @generated from field: string client_version = 2;
+   */
+  clientVersion: string;
+
+  /**
+   * The kind of app. Required.
+   *
+   * @generated from field: countersign.v1.Platform platform = 3;
+   */
+  platform: Platform;
+
+  /**
+   * The IP address of the person, IPv4 or IPv6; empty where it is unknown.
+   *
+   * @generated from field: string ip_address = 4;
+   */
+  ipAddress: string;
+};
+
+/**
+ * Describes the message countersign.internal.v1.AuthorizeLegacySignInRequest.
+ * Use `create(AuthorizeLegacySignInRequestSchema)` to create a new message.
+ */
+export const AuthorizeLegacySignInRequestSchema: GenMessage<AuthorizeLegacySignInRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_internal_v1_accounts, 16);
+
+/**
+ * The answer of AuthorizeLegacySignIn.
+ *
+ * @generated from message countersign.internal.v1.AuthorizeLegacySignInResponse
+ */
+export type AuthorizeLegacySignInResponse = Message<"countersign.internal.v1.AuthorizeLegacySignInResponse"> & {
+  /**
+   * Whether the account may be let in.
+   *
+   * @generated from field: bool allowed = 1;
+   */
+  allowed: boolean;
+
+  /**
+   * Why not; unspecified where it may.
+   *
+   * @generated from field: countersign.internal.v1.LegacyRefusal reason = 2;
+   */
+  reason: LegacyRefusal;
+
+  /**
+   * The lowest version that is served on that platform.
+   *
+   * @generated from field: string minimum_version = 3;
+   */
+  minimumVersion: string;
+
+  /**
+   * Where the app is updated; empty where nothing is set.
+   *
+   * @generated from field: string update_url = 4;
+   */
+  updateUrl: string;
+
+  /**
+   * What to tell the person where it is refused, in the account's language; else empty.
+   *
+   * @generated from field: string message = 5;
+   */
+  message: string;
+};
+
+/**
+ * Describes the message countersign.internal.v1.AuthorizeLegacySignInResponse.
+ * Use `create(AuthorizeLegacySignInResponseSchema)` to create a new message.
+ */
+export const AuthorizeLegacySignInResponseSchema: GenMessage<AuthorizeLegacySignInResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_internal_v1_accounts, 17);
+
+/**
+ * What became of one account of an import.
+ *
+ * @generated from enum countersign.internal.v1.ImportOutcome
+ */
+export const ImportOutcome = {
+  /**
+   * Not given.
+   *
+   * @generated from enum value: IMPORT_OUTCOME_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * It was created, with two-step verification on.
+   *
+   * @generated from enum value: IMPORT_OUTCOME_CREATED = 1;
+   */
+  CREATED: 1,
+
+  /**
+   * It was there already, and was left as it is.
+   *
+   * @generated from enum value: IMPORT_OUTCOME_EXISTS = 2;
+   */
+  EXISTS: 2,
+
+  /**
+   * Its address belongs to an account with another id, or its id to an account with another address; nothing was done.
+   *
+   * @generated from enum value: IMPORT_OUTCOME_CONFLICT = 3;
+   */
+  CONFLICT: 3,
+} as const;
+
+/**
+ * What became of one account of an import.
+ *
+ * @generated from enum countersign.internal.v1.ImportOutcome
+ */
+export type ImportOutcome = (typeof ImportOutcome)[keyof typeof ImportOutcome] | UnknownEnum;
+
+/**
+ * Describes the enum countersign.internal.v1.ImportOutcome.
+ */
+export const ImportOutcomeSchema: GenEnum<ImportOutcome> = /*@__PURE__*/
+  enumDesc(file_countersign_internal_v1_accounts, 0);
+
+/**
+ * Why an older generation of the app may not let an account in.
+ *
+ * @generated from enum countersign.internal.v1.LegacyRefusal
+ */
+export const LegacyRefusal = {
+  /**
+   * It may.
+   *
+   * @generated from enum value: LEGACY_REFUSAL_UNSPECIFIED = 0;
+   */
+  UNSPECIFIED: 0,
+
+  /**
+   * The version is below the minimum, or is none.
+   *
+   * @generated from enum value: LEGACY_REFUSAL_CLIENT_VERSION_UNSUPPORTED = 1;
+   */
+  CLIENT_VERSION_UNSUPPORTED: 1,
+
+  /**
+   * Two-step verification is on, and this sign-in asks no code.
+   *
+   * @generated from enum value: LEGACY_REFUSAL_TWO_STEP_REQUIRED = 2;
+   */
+  TWO_STEP_REQUIRED: 2,
+} as const;
+
+/**
+ * Why an older generation of the app may not let an account in.
+ *
+ * @generated from enum countersign.internal.v1.LegacyRefusal
+ */
+export type LegacyRefusal = (typeof LegacyRefusal)[keyof typeof LegacyRefusal] | UnknownEnum;
+
+/**
+ * Describes the enum countersign.internal.v1.LegacyRefusal.
+ */
+export const LegacyRefusalSchema: GenEnum<LegacyRefusal> = /*@__PURE__*/
+  enumDesc(file_countersign_internal_v1_accounts, 1);
+
+/**
  * The accounts, for the app's backend and its operators. Every call carries `authorization: Bearer <service token>` of
- * the scope `accounts`, and is logged by the caller's name.
+ * the scope `accounts` (AuthorizeLegacySignIn: `legacy`), or comes with a client certificate that stands for one; it is logged by the
+ * caller's name, and leaves an audit record (Support.ListAuditRecords).
  *
  * Any call may be refused with `SERVICE_TOKEN_INVALID`, `SCOPE_MISSING`, `REQUEST_INVALID` with the fields at fault,
- * and `DEPENDENCY_UNAVAILABLE` with the time to wait.
+ * and `DEPENDENCY_UNAVAILABLE` with the time to wait. Where accounts live in the customer's directory
+ * (`COUNTERSIGN_DIRECTORY_URL`), CreateAccount, UpdateAccount, SetPassword and BatchImportAccounts are refused with
+ * `ACCOUNTS_ELSEWHERE` (UNIMPLEMENTED).
  *
  * @generated from service countersign.internal.v1.Accounts
  */
@@ -396,6 +696,34 @@ export const Accounts: GenService<{
     methodKind: "unary";
     input: typeof DeleteAccountRequestSchema;
     output: typeof DeleteAccountResponseSchema;
+  },
+  /**
+   * Takes over accounts of another system with the hashes of their passwords, up to 1,000 a call, in one transaction. It may
+   * be repeated: an account that is there already stays as it is, its password too. A hash of another kind than our own is replaced by one
+   * of ours when its owner signs in. A request in which one account is malformed imports none.
+   *
+   * Errors: `REQUEST_INVALID`, with fields such as `accounts[3].password_hash`.
+   *
+   * @generated from rpc countersign.internal.v1.Accounts.BatchImportAccounts
+   */
+  batchImportAccounts: {
+    methodKind: "unary";
+    input: typeof BatchImportAccountsRequestSchema;
+    output: typeof BatchImportAccountsResponseSchema;
+  },
+  /**
+   * Says whether the sign-in of an older generation of the app, which asks no code, may let an account in; to be asked after its own
+   * password check. It may where two-step verification is off and the version is served. The answer stands in the account's login activity.
+   * Needs the scope `legacy`.
+   *
+   * Errors: `ACCOUNT_UNKNOWN`.
+   *
+   * @generated from rpc countersign.internal.v1.Accounts.AuthorizeLegacySignIn
+   */
+  authorizeLegacySignIn: {
+    methodKind: "unary";
+    input: typeof AuthorizeLegacySignInRequestSchema;
+    output: typeof AuthorizeLegacySignInResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_countersign_internal_v1_accounts, 0);

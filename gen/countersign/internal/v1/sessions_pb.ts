@@ -5,15 +5,19 @@
 import type { GenEnum, GenFile, GenMessage, GenService } from "@bufbuild/protobuf/codegenv2";
 import { enumDesc, fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2";
 import { file_buf_validate_validate } from "../../../buf/validate/validate_pb.ts";
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
-import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
+import type { Device } from "../../v1/device_pb.ts";
+import { file_countersign_v1_device } from "../../v1/device_pb.ts";
+import type { Location } from "../../v1/location_pb.ts";
+import { file_countersign_v1_location } from "../../v1/location_pb.ts";
+import type { Duration, Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_duration, file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message, UnknownEnum } from "@bufbuild/protobuf";
 
 /**
  * Describes the file countersign/internal/v1/sessions.proto.
  */
 export const file_countersign_internal_v1_sessions: GenFile = /*@__PURE__*/
-  fileDesc("CiZjb3VudGVyc2lnbi9pbnRlcm5hbC92MS9zZXNzaW9ucy5wcm90bxIXY291bnRlcnNpZ24uaW50ZXJuYWwudjEiPAoYSW50cm9zcGVjdFNlc3Npb25SZXF1ZXN0EiAKDGFjY2Vzc190b2tlbhgBIAEoCUIKukgHcgUQARiAICLGAQoZSW50cm9zcGVjdFNlc3Npb25SZXNwb25zZRIOCgZhY3RpdmUYASABKAgSEgoKYWNjb3VudF9pZBgCIAEoCRIRCglkZXZpY2VfaWQYAyABKAkSEgoKc2Vzc2lvbl9pZBgEIAEoCRILCgNhbXIYBSADKAkSLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiAKGHBhc3N3b3JkX2NoYW5nZV9yZXF1aXJlZBgHIAEoCCLgAQoVUmV2b2tlU2Vzc2lvbnNSZXF1ZXN0Eh4KCmFjY291bnRfaWQYASABKAlCCrpIB3IFEAEogAESIAoJZGV2aWNlX2lkGAIgASgJQgi6SAVyA7ABAUgAiAEBEiEKCnNlc3Npb25faWQYAyABKAlCCLpIBXIDsAEBSAGIAQESRQoGcmVhc29uGAQgASgOMikuY291bnRlcnNpZ24uaW50ZXJuYWwudjEuUmV2b2NhdGlvblJlYXNvbkIKukgHggEEEAEgAEIMCgpfZGV2aWNlX2lkQg0KC19zZXNzaW9uX2lkIjIKFlJldm9rZVNlc3Npb25zUmVzcG9uc2USGAoQcmV2b2tlZF9zZXNzaW9ucxgBIAEoBSIXChVHZXRTaWduaW5nS2V5c1JlcXVlc3QiQwoKU2lnbmluZ0tleRIOCgZrZXlfaWQYASABKAkSEQoJYWxnb3JpdGhtGAIgASgJEhIKCnB1YmxpY19rZXkYAyABKAwiUwoWR2V0U2lnbmluZ0tleXNSZXNwb25zZRI5CgxzaWduaW5nX2tleXMYASADKAsyIy5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5TaWduaW5nS2V5KoMBChBSZXZvY2F0aW9uUmVhc29uEiEKHVJFVk9DQVRJT05fUkVBU09OX1VOU1BFQ0lGSUVEEAASJAogUkVWT0NBVElPTl9SRUFTT05fQURNSU5JU1RSQVRJVkUQARImCiJSRVZPQ0FUSU9OX1JFQVNPTl9QQVNTV09SRF9DSEFOR0VEEAIy7AIKCFNlc3Npb25zEnoKEUludHJvc3BlY3RTZXNzaW9uEjEuY291bnRlcnNpZ24uaW50ZXJuYWwudjEuSW50cm9zcGVjdFNlc3Npb25SZXF1ZXN0GjIuY291bnRlcnNpZ24uaW50ZXJuYWwudjEuSW50cm9zcGVjdFNlc3Npb25SZXNwb25zZRJxCg5SZXZva2VTZXNzaW9ucxIuLmNvdW50ZXJzaWduLmludGVybmFsLnYxLlJldm9rZVNlc3Npb25zUmVxdWVzdBovLmNvdW50ZXJzaWduLmludGVybmFsLnYxLlJldm9rZVNlc3Npb25zUmVzcG9uc2UScQoOR2V0U2lnbmluZ0tleXMSLi5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5HZXRTaWduaW5nS2V5c1JlcXVlc3QaLy5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5HZXRTaWduaW5nS2V5c1Jlc3BvbnNlYgZwcm90bzM", [file_buf_validate_validate, file_google_protobuf_timestamp]);
+  fileDesc("CiZjb3VudGVyc2lnbi9pbnRlcm5hbC92MS9zZXNzaW9ucy5wcm90bxIXY291bnRlcnNpZ24uaW50ZXJuYWwudjEiPAoYSW50cm9zcGVjdFNlc3Npb25SZXF1ZXN0EiAKDGFjY2Vzc190b2tlbhgBIAEoCUIKukgHcgUQARiAICLGAQoZSW50cm9zcGVjdFNlc3Npb25SZXNwb25zZRIOCgZhY3RpdmUYASABKAgSEgoKYWNjb3VudF9pZBgCIAEoCRIRCglkZXZpY2VfaWQYAyABKAkSEgoKc2Vzc2lvbl9pZBgEIAEoCRILCgNhbXIYBSADKAkSLwoLZXhwaXJlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiAKGHBhc3N3b3JkX2NoYW5nZV9yZXF1aXJlZBgHIAEoCCLgAQoVUmV2b2tlU2Vzc2lvbnNSZXF1ZXN0Eh4KCmFjY291bnRfaWQYASABKAlCCrpIB3IFEAEogAESIAoJZGV2aWNlX2lkGAIgASgJQgi6SAVyA7ABAUgAiAEBEiEKCnNlc3Npb25faWQYAyABKAlCCLpIBXIDsAEBSAGIAQESRQoGcmVhc29uGAQgASgOMikuY291bnRlcnNpZ24uaW50ZXJuYWwudjEuUmV2b2NhdGlvblJlYXNvbkIKukgHggEEEAEgAEIMCgpfZGV2aWNlX2lkQg0KC19zZXNzaW9uX2lkIjIKFlJldm9rZVNlc3Npb25zUmVzcG9uc2USGAoQcmV2b2tlZF9zZXNzaW9ucxgBIAEoBSIXChVHZXRTaWduaW5nS2V5c1JlcXVlc3QiQwoKU2lnbmluZ0tleRIOCgZrZXlfaWQYASABKAkSEQoJYWxnb3JpdGhtGAIgASgJEhIKCnB1YmxpY19rZXkYAyABKAwiUwoWR2V0U2lnbmluZ0tleXNSZXNwb25zZRI5CgxzaWduaW5nX2tleXMYASADKAsyIy5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5TaWduaW5nS2V5IsMCCg5BY2NvdW50U2Vzc2lvbhISCgpzZXNzaW9uX2lkGAEgASgJEhEKCWRldmljZV9pZBgCIAEoCRImCgZkZXZpY2UYAyABKAsyFi5jb3VudGVyc2lnbi52MS5EZXZpY2USDwoHdHJ1c3RlZBgEIAEoCBILCgNhbXIYBSADKAkSLwoLY3JlYXRlX3RpbWUYBiABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEjEKDWxhc3RfdXNlX3RpbWUYByABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEi8KC2V4cGlyZV90aW1lGAggASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcBIvCg1sYXN0X2xvY2F0aW9uGAkgASgLMhguY291bnRlcnNpZ24udjEuTG9jYXRpb24ibwoTTGlzdFNlc3Npb25zUmVxdWVzdBIeCgphY2NvdW50X2lkGAEgASgJQgq6SAdyBRABKIABEhoKCXBhZ2Vfc2l6ZRgCIAEoBUIHukgEGgIoABIcCgpwYWdlX3Rva2VuGAMgASgJQgi6SAVyAxiABCJqChRMaXN0U2Vzc2lvbnNSZXNwb25zZRI5CghzZXNzaW9ucxgBIAMoCzInLmNvdW50ZXJzaWduLmludGVybmFsLnYxLkFjY291bnRTZXNzaW9uEhcKD25leHRfcGFnZV90b2tlbhgCIAEoCSIZChdXYXRjaFJldm9jYXRpb25zUmVxdWVzdCKHAQoKUmV2b2NhdGlvbhISCgphY2NvdW50X2lkGAEgASgJEhIKCnNlc3Npb25faWQYAiABKAkSEQoJZGV2aWNlX2lkGAMgASgJEg0KBWNhdXNlGAQgASgJEi8KC3Jldm9rZV90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCJAChBSZXZvY2F0aW9uc0tub3duEiwKCXN0YWxlbmVzcxgBIAEoCzIZLmdvb2dsZS5wcm90b2J1Zi5EdXJhdGlvbiLfAQoYV2F0Y2hSZXZvY2F0aW9uc1Jlc3BvbnNlEjkKCnJldm9jYXRpb24YASABKAsyIy5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5SZXZvY2F0aW9uSAASPgoJY2F1Z2h0X3VwGAIgASgLMikuY291bnRlcnNpZ24uaW50ZXJuYWwudjEuUmV2b2NhdGlvbnNLbm93bkgAEj8KCmtlZXBfYWxpdmUYAyABKAsyKS5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5SZXZvY2F0aW9uc0tub3duSABCBwoFZXZlbnQqgwEKEFJldm9jYXRpb25SZWFzb24SIQodUkVWT0NBVElPTl9SRUFTT05fVU5TUEVDSUZJRUQQABIkCiBSRVZPQ0FUSU9OX1JFQVNPTl9BRE1JTklTVFJBVElWRRABEiYKIlJFVk9DQVRJT05fUkVBU09OX1BBU1NXT1JEX0NIQU5HRUQQAjLUBAoIU2Vzc2lvbnMSegoRSW50cm9zcGVjdFNlc3Npb24SMS5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5JbnRyb3NwZWN0U2Vzc2lvblJlcXVlc3QaMi5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5JbnRyb3NwZWN0U2Vzc2lvblJlc3BvbnNlEnEKDlJldm9rZVNlc3Npb25zEi4uY291bnRlcnNpZ24uaW50ZXJuYWwudjEuUmV2b2tlU2Vzc2lvbnNSZXF1ZXN0Gi8uY291bnRlcnNpZ24uaW50ZXJuYWwudjEuUmV2b2tlU2Vzc2lvbnNSZXNwb25zZRJrCgxMaXN0U2Vzc2lvbnMSLC5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5MaXN0U2Vzc2lvbnNSZXF1ZXN0Gi0uY291bnRlcnNpZ24uaW50ZXJuYWwudjEuTGlzdFNlc3Npb25zUmVzcG9uc2USeQoQV2F0Y2hSZXZvY2F0aW9ucxIwLmNvdW50ZXJzaWduLmludGVybmFsLnYxLldhdGNoUmV2b2NhdGlvbnNSZXF1ZXN0GjEuY291bnRlcnNpZ24uaW50ZXJuYWwudjEuV2F0Y2hSZXZvY2F0aW9uc1Jlc3BvbnNlMAEScQoOR2V0U2lnbmluZ0tleXMSLi5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5HZXRTaWduaW5nS2V5c1JlcXVlc3QaLy5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5HZXRTaWduaW5nS2V5c1Jlc3BvbnNlYgZwcm90bzM", [file_buf_validate_validate, file_countersign_v1_device, file_countersign_v1_location, file_google_protobuf_duration, file_google_protobuf_timestamp]);
 
 /**
  * The request of IntrospectSession.
@@ -220,7 +224,8 @@ export const SigningKeySchema: GenMessage<SigningKey> = /*@__PURE__*/
  */
 export type GetSigningKeysResponse = Message<"countersign.internal.v1.GetSigningKeysResponse"> & {
   /**
-   * Every key that a live token may be signed with, the one in use first.
+   * Every key that a live token may be signed with, the one in use first; a key that is going to be used is among them before it
+   * is.
    *
    * @generated from field: repeated countersign.internal.v1.SigningKey signing_keys = 1;
    */
@@ -233,6 +238,278 @@ export type GetSigningKeysResponse = Message<"countersign.internal.v1.GetSigning
  */
 export const GetSigningKeysResponseSchema: GenMessage<GetSigningKeysResponse> = /*@__PURE__*/
   messageDesc(file_countersign_internal_v1_sessions, 6);
+
+/**
+ * A live session of an account.
+ *
+ * @generated from message countersign.internal.v1.AccountSession
+ */
+export type AccountSession = Message<"countersign.internal.v1.AccountSession"> & {
+  /**
+   * Its id, a UUIDv7.
+   *
+   * @generated from field: string session_id = 1;
+   */
+  sessionId: string;
+
+  /**
+   * Its device's id.
+   *
+   * @generated from field: string device_id = 2;
+   */
+  deviceId: string;
+
+  /**
+   * Its device as it describes itself, with the version of its app.
+   *
+   * @generated from field: countersign.v1.Device device = 3;
+   */
+  device?: Device | undefined;
+
+  /**
+   * Whether the device skips the code and can show codes.
+   *
+   * @generated from field: bool trusted = 4;
+   */
+  trusted: boolean;
+
+  /**
+   * How the device was authenticated, as in IntrospectSession.
+   *
+   * @generated from field: repeated string amr = 5;
+   */
+  amr: string[];
+
+  /**
+   * When it signed in.
+   *
+   * @generated from field: google.protobuf.Timestamp create_time = 6;
+   */
+  createTime?: Timestamp | undefined;
+
+  /**
+   * When it signed in or refreshed its session last.
+   *
+   * @generated from field: google.protobuf.Timestamp last_use_time = 7;
+   */
+  lastUseTime?: Timestamp | undefined;
+
+  /**
+   * When the session ends if it is not used before then.
+   *
+   * @generated from field: google.protobuf.Timestamp expire_time = 8;
+   */
+  expireTime?: Timestamp | undefined;
+
+  /**
+   * Where the device was last, by its IP address; unset where that is unknown.
+   *
+   * @generated from field: countersign.v1.Location last_location = 9;
+   */
+  lastLocation?: Location | undefined;
+};
+
+/**
+ * Describes the message countersign.internal.v1.AccountSession.
+ * Use `create(AccountSessionSchema)` to create a new message.
+ */
+export const AccountSessionSchema: GenMessage<AccountSession> = /*@__PURE__*/
+  messageDesc(file_countersign_internal_v1_sessions, 7);
+
+/**
+ * The request of ListSessions.
+ *
+ * @generated from message countersign.internal.v1.ListSessionsRequest
+ */
+export type ListSessionsRequest = Message<"countersign.internal.v1.ListSessionsRequest"> & {
+  /**
+   * The account's id.
+   *
+   * @generated from field: string account_id = 1;
+   */
+  accountId: string;
+
+  /**
+   * How many to return at most: 20 where unset; more than 100 is taken as 100.
+   *
+   * @generated from field: int32 page_size = 2;
+   */
+  pageSize: number;
+
+  /**
+   * The `next_page_token` of the page before; empty for the first page.
+   *
+   * @generated from field: string page_token = 3;
+   */
+  pageToken: string;
+};
+
+/**
+ * Describes the message countersign.internal.v1.ListSessionsRequest.
+ * Use `create(ListSessionsRequestSchema)` to create a new message.
+ */
+export const ListSessionsRequestSchema: GenMessage<ListSessionsRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_internal_v1_sessions, 8);
+
+/**
+ * The answer of ListSessions.
+ *
+ * @generated from message countersign.internal.v1.ListSessionsResponse
+ */
+export type ListSessionsResponse = Message<"countersign.internal.v1.ListSessionsResponse"> & {
+  /**
+   * The sessions, newest first.
+   *
+   * @generated from field: repeated countersign.internal.v1.AccountSession sessions = 1;
+   */
+  sessions: AccountSession[];
+
+  /**
+   * For the next page; empty on the last one.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message countersign.internal.v1.ListSessionsResponse.
+ * Use `create(ListSessionsResponseSchema)` to create a new message.
+ */
+export const ListSessionsResponseSchema: GenMessage<ListSessionsResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_internal_v1_sessions, 9);
+
+/**
+ * The request of WatchRevocations.
+ *
+ * @generated from message countersign.internal.v1.WatchRevocationsRequest
+ */
+export type WatchRevocationsRequest = Message<"countersign.internal.v1.WatchRevocationsRequest"> & {
+};
+
+/**
+ * Describes the message countersign.internal.v1.WatchRevocationsRequest.
+ * Use `create(WatchRevocationsRequestSchema)` to create a new message.
+ */
+export const WatchRevocationsRequestSchema: GenMessage<WatchRevocationsRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_internal_v1_sessions, 10);
+
+/**
+ * A session that ended before its time.
+ *
+ * @generated from message countersign.internal.v1.Revocation
+ */
+export type Revocation = Message<"countersign.internal.v1.Revocation"> & {
+  /**
+   * The account.
+   *
+   * @generated from field: string account_id = 1;
+   */
+  accountId: string;
+
+  /**
+   * The session: no access token of it is good any more.
+   *
+   * @generated from field: string session_id = 2;
+   */
+  sessionId: string;
+
+  /**
+   * Its device.
+   *
+   * @generated from field: string device_id = 3;
+   */
+  deviceId: string;
+
+  /**
+   * Why, as in the metadata of `SESSION_INVALID`: `SIGNED_OUT`, `DEVICE_REMOVED`, `PASSWORD_CHANGED`, `TOKEN_REUSED`,
+   * `REVOKED` or `REPLACED`; `EXPIRED` where trust lapsed; `UNKNOWN` where its account was deleted.
+   *
+   * @generated from field: string cause = 4;
+   */
+  cause: string;
+
+  /**
+   * When it ended.
+   *
+   * @generated from field: google.protobuf.Timestamp revoke_time = 5;
+   */
+  revokeTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message countersign.internal.v1.Revocation.
+ * Use `create(RevocationSchema)` to create a new message.
+ */
+export const RevocationSchema: GenMessage<Revocation> = /*@__PURE__*/
+  messageDesc(file_countersign_internal_v1_sessions, 11);
+
+/**
+ * Everything that ended is told by now, as far as it was known.
+ *
+ * @generated from message countersign.internal.v1.RevocationsKnown
+ */
+export type RevocationsKnown = Message<"countersign.internal.v1.RevocationsKnown"> & {
+  /**
+   * How old that knowledge was when this was sent: what ended longer before this message has been told. It grows while the server
+   * cannot read its database.
+   *
+   * @generated from field: google.protobuf.Duration staleness = 1;
+   */
+  staleness?: Duration | undefined;
+};
+
+/**
+ * Describes the message countersign.internal.v1.RevocationsKnown.
+ * Use `create(RevocationsKnownSchema)` to create a new message.
+ */
+export const RevocationsKnownSchema: GenMessage<RevocationsKnown> = /*@__PURE__*/
+  messageDesc(file_countersign_internal_v1_sessions, 12);
+
+/**
+ * One event of the stream.
+ *
+ * @generated from message countersign.internal.v1.WatchRevocationsResponse
+ */
+export type WatchRevocationsResponse = Message<"countersign.internal.v1.WatchRevocationsResponse"> & {
+  /**
+   * What happened.
+   *
+   * @generated from oneof countersign.internal.v1.WatchRevocationsResponse.event
+   */
+  event: {
+    /**
+     * A session ended.
+     *
+     * @generated from field: countersign.internal.v1.Revocation revocation = 1;
+     */
+    value: Revocation;
+    case: "revocation";
+  } | {
+    /**
+     * What ended before the stream was opened has been told. Once.
+     *
+     * @generated from field: countersign.internal.v1.RevocationsKnown caught_up = 2;
+     */
+    value: RevocationsKnown;
+    case: "caughtUp";
+  } | {
+    /**
+     * Nothing else to tell. Every second.
+     *
+     * @generated from field: countersign.internal.v1.RevocationsKnown keep_alive = 3;
+     */
+    value: RevocationsKnown;
+    case: "keepAlive";
+  } | { case: undefined; value?: undefined };
+};
+
+/**
+ * Describes the message countersign.internal.v1.WatchRevocationsResponse.
+ * Use `create(WatchRevocationsResponseSchema)` to create a new message.
+ */
+export const WatchRevocationsResponseSchema: GenMessage<WatchRevocationsResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_internal_v1_sessions, 13);
 
 /**
  * Why sessions are revoked.
@@ -255,7 +532,9 @@ export const RevocationReason = {
   ADMINISTRATIVE: 1,
 
   /**
-   * The password was changed. The device is told the cause `PASSWORD_CHANGED`. SetPassword does this by itself.
+   * The password was changed. The device is told the cause `PASSWORD_CHANGED`. SetPassword does this by itself. Where accounts
+   * live in the customer's directory, and neither a device nor a session is named, this reports the change of a password: open challenges
+   * close, a lock of verification is lifted, and the owner is told, as with SetPassword.
    *
    * @generated from enum value: REVOCATION_REASON_PASSWORD_CHANGED = 2;
    */
@@ -305,6 +584,31 @@ export const Sessions: GenService<{
     methodKind: "unary";
     input: typeof RevokeSessionsRequestSchema;
     output: typeof RevokeSessionsResponseSchema;
+  },
+  /**
+   * Lists the live sessions of an account, newest first.
+   *
+   * Errors: `ACCOUNT_UNKNOWN`; `REQUEST_INVALID` for a negative page size or an unknown page token.
+   *
+   * @generated from rpc countersign.internal.v1.Sessions.ListSessions
+   */
+  listSessions: {
+    methodKind: "unary";
+    input: typeof ListSessionsRequestSchema;
+    output: typeof ListSessionsResponseSchema;
+  },
+  /**
+   * Tells of every session that ends before its time, for services that check access tokens by themselves. It opens with what
+   * ended within the last life of an access token (5 minutes), in no order, then says `caught_up`, then goes on as it happens:
+   * who stays on it, or comes back within that time, misses nothing. A session may be told twice. The stream never ends by itself but
+   * when the server stops (UNAVAILABLE): open it again.
+   *
+   * @generated from rpc countersign.internal.v1.Sessions.WatchRevocations
+   */
+  watchRevocations: {
+    methodKind: "server_streaming";
+    input: typeof WatchRevocationsRequestSchema;
+    output: typeof WatchRevocationsResponseSchema;
   },
   /**
    * Returns the public keys that access tokens are signed with, also at `/.well-known/jwks.json` on both listeners.

@@ -7,15 +7,19 @@ import { fileDesc, messageDesc, serviceDesc } from "@bufbuild/protobuf/codegenv2
 import { file_buf_validate_validate } from "../../../buf/validate/validate_pb.ts";
 import type { AccountSecurity } from "./account_security_pb.ts";
 import { file_countersign_internal_v1_account_security } from "./account_security_pb.ts";
+import type { AuditRecord } from "./audit_record_pb.ts";
+import { file_countersign_internal_v1_audit_record } from "./audit_record_pb.ts";
 import type { ChallengeTrace } from "./challenge_trace_pb.ts";
 import { file_countersign_internal_v1_challenge_trace } from "./challenge_trace_pb.ts";
+import type { Timestamp } from "@bufbuild/protobuf/wkt";
+import { file_google_protobuf_timestamp } from "@bufbuild/protobuf/wkt";
 import type { Message } from "@bufbuild/protobuf";
 
 /**
  * Describes the file countersign/internal/v1/support.proto.
  */
 export const file_countersign_internal_v1_support: GenFile = /*@__PURE__*/
-  fileDesc("CiVjb3VudGVyc2lnbi9pbnRlcm5hbC92MS9zdXBwb3J0LnByb3RvEhdjb3VudGVyc2lnbi5pbnRlcm5hbC52MSKeAQoVVHJhY2VDaGFsbGVuZ2VSZXF1ZXN0EiAKCmFjY291bnRfaWQYASABKAlCCrpIB3IFEAEogAFIABIbCgVlbWFpbBgCIAEoCUIKukgHcgUQARj+AUgAEiMKDGNoYWxsZW5nZV9pZBgDIAEoCUIIukgFcgOwAQFIAYgBAUIQCgdhY2NvdW50EgW6SAIIAUIPCg1fY2hhbGxlbmdlX2lkIlAKFlRyYWNlQ2hhbGxlbmdlUmVzcG9uc2USNgoFdHJhY2UYASABKAsyJy5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5DaGFsbGVuZ2VUcmFjZSJsChlHZXRBY2NvdW50U2VjdXJpdHlSZXF1ZXN0EiAKCmFjY291bnRfaWQYASABKAlCCrpIB3IFEAEogAFIABIbCgVlbWFpbBgCIAEoCUIKukgHcgUQARj+AUgAQhAKB2FjY291bnQSBbpIAggBImAKGkdldEFjY291bnRTZWN1cml0eVJlc3BvbnNlEkIKEGFjY291bnRfc2VjdXJpdHkYASABKAsyKC5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5BY2NvdW50U2VjdXJpdHky+wEKB1N1cHBvcnQScQoOVHJhY2VDaGFsbGVuZ2USLi5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5UcmFjZUNoYWxsZW5nZVJlcXVlc3QaLy5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5UcmFjZUNoYWxsZW5nZVJlc3BvbnNlEn0KEkdldEFjY291bnRTZWN1cml0eRIyLmNvdW50ZXJzaWduLmludGVybmFsLnYxLkdldEFjY291bnRTZWN1cml0eVJlcXVlc3QaMy5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5HZXRBY2NvdW50U2VjdXJpdHlSZXNwb25zZWIGcHJvdG8z", [file_buf_validate_validate, file_countersign_internal_v1_account_security, file_countersign_internal_v1_challenge_trace]);
+  fileDesc("CiVjb3VudGVyc2lnbi9pbnRlcm5hbC92MS9zdXBwb3J0LnByb3RvEhdjb3VudGVyc2lnbi5pbnRlcm5hbC52MSKeAQoVVHJhY2VDaGFsbGVuZ2VSZXF1ZXN0EiAKCmFjY291bnRfaWQYASABKAlCCrpIB3IFEAEogAFIABIbCgVlbWFpbBgCIAEoCUIKukgHcgUQARj+AUgAEiMKDGNoYWxsZW5nZV9pZBgDIAEoCUIIukgFcgOwAQFIAYgBAUIQCgdhY2NvdW50EgW6SAIIAUIPCg1fY2hhbGxlbmdlX2lkIlAKFlRyYWNlQ2hhbGxlbmdlUmVzcG9uc2USNgoFdHJhY2UYASABKAsyJy5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5DaGFsbGVuZ2VUcmFjZSJsChlHZXRBY2NvdW50U2VjdXJpdHlSZXF1ZXN0EiAKCmFjY291bnRfaWQYASABKAlCCrpIB3IFEAEogAFIABIbCgVlbWFpbBgCIAEoCUIKukgHcgUQARj+AUgAQhAKB2FjY291bnQSBbpIAggBImAKGkdldEFjY291bnRTZWN1cml0eVJlc3BvbnNlEkIKEGFjY291bnRfc2VjdXJpdHkYASABKAsyKC5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5BY2NvdW50U2VjdXJpdHkivwEKEUF1ZGl0UmVjb3JkRmlsdGVyEhwKCmFjY291bnRfaWQYASABKAlCCLpIBXIDKIABEhcKBmNhbGxlchgCIAEoCUIHukgEcgIYQBIVCgNycGMYAyABKAlCCLpIBXIDGIABEi4KCnN0YXJ0X3RpbWUYBCABKAsyGi5nb29nbGUucHJvdG9idWYuVGltZXN0YW1wEiwKCGVuZF90aW1lGAUgASgLMhouZ29vZ2xlLnByb3RvYnVmLlRpbWVzdGFtcCKPAQoXTGlzdEF1ZGl0UmVjb3Jkc1JlcXVlc3QSGgoJcGFnZV9zaXplGAEgASgFQge6SAQaAigAEhwKCnBhZ2VfdG9rZW4YAiABKAlCCLpIBXIDGIAEEjoKBmZpbHRlchgDIAEoCzIqLmNvdW50ZXJzaWduLmludGVybmFsLnYxLkF1ZGl0UmVjb3JkRmlsdGVyInAKGExpc3RBdWRpdFJlY29yZHNSZXNwb25zZRI7Cg1hdWRpdF9yZWNvcmRzGAEgAygLMiQuY291bnRlcnNpZ24uaW50ZXJuYWwudjEuQXVkaXRSZWNvcmQSFwoPbmV4dF9wYWdlX3Rva2VuGAIgASgJMvQCCgdTdXBwb3J0EnEKDlRyYWNlQ2hhbGxlbmdlEi4uY291bnRlcnNpZ24uaW50ZXJuYWwudjEuVHJhY2VDaGFsbGVuZ2VSZXF1ZXN0Gi8uY291bnRlcnNpZ24uaW50ZXJuYWwudjEuVHJhY2VDaGFsbGVuZ2VSZXNwb25zZRJ9ChJHZXRBY2NvdW50U2VjdXJpdHkSMi5jb3VudGVyc2lnbi5pbnRlcm5hbC52MS5HZXRBY2NvdW50U2VjdXJpdHlSZXF1ZXN0GjMuY291bnRlcnNpZ24uaW50ZXJuYWwudjEuR2V0QWNjb3VudFNlY3VyaXR5UmVzcG9uc2USdwoQTGlzdEF1ZGl0UmVjb3JkcxIwLmNvdW50ZXJzaWduLmludGVybmFsLnYxLkxpc3RBdWRpdFJlY29yZHNSZXF1ZXN0GjEuY291bnRlcnNpZ24uaW50ZXJuYWwudjEuTGlzdEF1ZGl0UmVjb3Jkc1Jlc3BvbnNlYgZwcm90bzM", [file_buf_validate_validate, file_countersign_internal_v1_account_security, file_countersign_internal_v1_audit_record, file_countersign_internal_v1_challenge_trace, file_google_protobuf_timestamp]);
 
 /**
  * The request of TraceChallenge.
@@ -141,8 +145,121 @@ export const GetAccountSecurityResponseSchema: GenMessage<GetAccountSecurityResp
   messageDesc(file_countersign_internal_v1_support, 3);
 
 /**
+ * Which audit records. What is unset lets every record through; all of it must hold.
+ *
+ * @generated from message countersign.internal.v1.AuditRecordFilter
+ */
+export type AuditRecordFilter = Message<"countersign.internal.v1.AuditRecordFilter"> & {
+  /**
+   * Records of this account, by its id.
+   *
+   * @generated from field: string account_id = 1;
+   */
+  accountId: string;
+
+  /**
+   * Records of this caller, by its name.
+   *
+   * @generated from field: string caller = 2;
+   */
+  caller: string;
+
+  /**
+   * Records of this RPC, such as `Accounts.SetPassword`.
+   *
+   * @generated from field: string rpc = 3;
+   */
+  rpc: string;
+
+  /**
+   * Records from then on.
+   *
+   * @generated from field: google.protobuf.Timestamp start_time = 4;
+   */
+  startTime?: Timestamp | undefined;
+
+  /**
+   * Records before then.
+   *
+   * @generated from field: google.protobuf.Timestamp end_time = 5;
+   */
+  endTime?: Timestamp | undefined;
+};
+
+/**
+ * Describes the message countersign.internal.v1.AuditRecordFilter.
+ * Use `create(AuditRecordFilterSchema)` to create a new message.
+ */
+export const AuditRecordFilterSchema: GenMessage<AuditRecordFilter> = /*@__PURE__*/
+  messageDesc(file_countersign_internal_v1_support, 4);
+
+/**
+ * The request of ListAuditRecords.
+ *
+ * @generated from message countersign.internal.v1.ListAuditRecordsRequest
+ */
+export type ListAuditRecordsRequest = Message<"countersign.internal.v1.ListAuditRecordsRequest"> & {
+  /**
+   * How many to return at most: 20 where unset; more than 100 is taken as 100.
+   *
+   * @generated from field: int32 page_size = 1;
+   */
+  pageSize: number;
+
+  /**
+   * The `next_page_token` of the page before; empty for the first page.
+   *
+   * @generated from field: string page_token = 2;
+   */
+  pageToken: string;
+
+  /**
+   * Which records. Keep it the same from page to page: a page token of another filter is `REQUEST_INVALID`.
+   *
+   * @generated from field: countersign.internal.v1.AuditRecordFilter filter = 3;
+   */
+  filter?: AuditRecordFilter | undefined;
+};
+
+/**
+ * Describes the message countersign.internal.v1.ListAuditRecordsRequest.
+ * Use `create(ListAuditRecordsRequestSchema)` to create a new message.
+ */
+export const ListAuditRecordsRequestSchema: GenMessage<ListAuditRecordsRequest> = /*@__PURE__*/
+  messageDesc(file_countersign_internal_v1_support, 5);
+
+/**
+ * The answer of ListAuditRecords.
+ *
+ * @generated from message countersign.internal.v1.ListAuditRecordsResponse
+ */
+export type ListAuditRecordsResponse = Message<"countersign.internal.v1.ListAuditRecordsResponse"> & {
+  /**
+   * The records, newest first.
+   *
+   * @generated from field: repeated countersign.internal.v1.AuditRecord audit_records = 1;
+   */
+  auditRecords: AuditRecord[];
+
+  /**
+   * For the next page; empty on the last one.
+   *
+   * @generated from field: string next_page_token = 2;
+   */
+  nextPageToken: string;
+};
+
+/**
+ * Describes the message countersign.internal.v1.ListAuditRecordsResponse.
+ * Use `create(ListAuditRecordsResponseSchema)` to create a new message.
+ */
+export const ListAuditRecordsResponseSchema: GenMessage<ListAuditRecordsResponse> = /*@__PURE__*/
+  messageDesc(file_countersign_internal_v1_support, 6);
+
+/**
  * For the support desk: why a code did not arrive, and how an account stands. Every call carries `authorization: Bearer
- * <service token>` of the scope `support`, and is logged by the caller's name. Any call may be refused as Accounts says.
+ * <service token>` of the scope `support`, is logged by the caller's name, and leaves an audit record. Any call may be refused as
+ * Accounts says.
  *
  * @generated from service countersign.internal.v1.Support
  */
@@ -171,6 +288,19 @@ export const Support: GenService<{
     methodKind: "unary";
     input: typeof GetAccountSecurityRequestSchema;
     output: typeof GetAccountSecurityResponseSchema;
+  },
+  /**
+   * Lists what internal callers did, newest first: every write, and every look-up of a person. Records are kept for 400 days, also those
+   * of an account that was deleted.
+   *
+   * Errors: `REQUEST_INVALID` for a negative page size or an unknown page token.
+   *
+   * @generated from rpc countersign.internal.v1.Support.ListAuditRecords
+   */
+  listAuditRecords: {
+    methodKind: "unary";
+    input: typeof ListAuditRecordsRequestSchema;
+    output: typeof ListAuditRecordsResponseSchema;
   },
 }> = /*@__PURE__*/
   serviceDesc(file_countersign_internal_v1_support, 0);
