@@ -3,9 +3,10 @@
 import type pg from 'pg';
 import { createPasswords } from '../server/directory/passwords.ts';
 import { createRandom, systemClock } from '../server/platform/clock.ts';
+import { keyRingOf } from '../server/platform/key-ring.ts';
 import { createAccessTokens } from '../server/platform/keys.ts';
 import { secrets } from '../server/platform/secrets.ts';
-import { benchConfig } from './support.ts';
+import { benchConfig, benchKeys } from './support.ts';
 
 export const password = 'correct horse';
 
@@ -101,8 +102,11 @@ export async function createAccounts(database: pg.Pool, options: AccountsOptions
 
 /** Signs access tokens as the servers that are measured do; good for an hour and `extraSeconds`. */
 export function accessTokens() {
-  const { signingKeys, tokenIssuer, tokenAudience } = benchConfig({ databaseUrl: '', smtpUrl: '' });
-  const { sign } = createAccessTokens(signingKeys, tokenIssuer, tokenAudience);
+  const { tokenIssuer, tokenAudience, limits } = benchConfig({ databaseUrl: '', smtpUrl: '' });
+  const { sign } = createAccessTokens(
+    keyRingOf(() => [benchKeys.signing]),
+    { issuer: tokenIssuer, audience: tokenAudience, lifetimeMs: limits.accessTokenLifetimeMs },
+  );
   const issueTime = systemClock.now();
   return {
     sign: async (

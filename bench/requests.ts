@@ -17,10 +17,11 @@ import {
   VerifyCodeRequestSchema,
 } from '../gen/countersign/v1/two_step_auth_pb.ts';
 import { HealthCheckRequestSchema } from '../gen/health/v1/health_pb.ts';
+import { keyRingOf } from '../server/platform/key-ring.ts';
 import { createCodes } from '../server/platform/keys.ts';
 import { password, type SignedInDevice } from './accounts.ts';
 import { type CallHeaders, frameOf } from './load.ts';
-import { benchConfig, serviceToken } from './support.ts';
+import { benchConfig, benchKeys, serviceToken } from './support.ts';
 
 export const paths = {
   introspect: '/countersign.internal.v1.Sessions/IntrospectSession',
@@ -80,12 +81,15 @@ export function challengeOf(answer: Buffer) {
   return { challengeToken, challengeId: challenge.challengeId, inApp: challenge.defaultChannel === Channel.APP };
 }
 
-const { codeKeys, limits } = benchConfig({ databaseUrl: '', smtpUrl: '' });
-const codes = createCodes(codeKeys, limits.codeDigits);
+const { limits } = benchConfig({ databaseUrl: '', smtpUrl: '' });
+const codes = createCodes(
+  keyRingOf(() => [benchKeys.code]),
+  limits.codeDigits,
+);
 
 /** The code that the account's owner would read. */
 export function codeOf({ challengeId, inApp }: Pick<ReturnType<typeof challengeOf>, 'challengeId' | 'inApp'>): string {
-  return codes.derive({ challengeId, codeKeyId: codes.currentKeyId() }, inApp ? 'APP' : 'EMAIL');
+  return codes.derive({ challengeId, codeKeyId: benchKeys.code.keyId }, inApp ? 'APP' : 'EMAIL');
 }
 
 /** Fails unless the first field of the answer is the one that says that it went well. */

@@ -46,6 +46,12 @@ export interface Parts {
   postgresCpuMs(): number | undefined;
 }
 
+/** The keys of the servers that are measured, for who stands in for them. */
+export const benchKeys = {
+  code: { keyId: 'bench', key: Buffer.alloc(32, 1) },
+  signing: { keyId: 'bench', key: Buffer.alloc(32, 2) },
+};
+
 /** The settings of the servers that are measured: an operator's, but with patience for a machine that does more. */
 export function benchConfig(
   parts: Pick<Parts, 'databaseUrl' | 'smtpUrl'> & { readonly apns?: AppConfig['apns'] },
@@ -54,16 +60,14 @@ export function benchConfig(
     COUNTERSIGN_PUBLIC_ADDRESS: '127.0.0.1:0',
     COUNTERSIGN_INTERNAL_ADDRESS: '127.0.0.1:0',
     COUNTERSIGN_DATABASE_PATIENCE: '20s',
-    COUNTERSIGN_CODE_KEYS: `bench:${Buffer.alloc(32, 1).toString('base64')}`,
-    COUNTERSIGN_SIGNING_KEYS: `bench:${Buffer.alloc(32, 2).toString('base64')}`,
   });
   return {
     ...config,
     databaseUrl: parts.databaseUrl,
     smtpUrl: parts.smtpUrl,
     apns: parts.apns,
-    codeKeys: config.codeKeys ?? [],
-    signingKeys: config.signingKeys ?? [],
+    codeKeys: { entries: [benchKeys.code] },
+    signingKeys: { entries: [benchKeys.signing] },
     serviceTokens: [{ name: 'bench', scopes, hash: hashServiceToken(serviceToken) }],
   };
 }

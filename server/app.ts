@@ -24,12 +24,14 @@ import { createOrigins } from './location/origins.ts';
 import { bundledCityFiles, openPlaces, type Places } from './location/places.ts';
 import { startPostgresBus } from './platform/bus.ts';
 import { createRandom } from './platform/clock.ts';
-import { createAccessTokens, createCodes, type NamedKey } from './platform/keys.ts';
+import { type KeySource, openKeyRing } from './platform/key-ring.ts';
+import { createAccessTokens, createCodes } from './platform/keys.ts';
 import { createLinks } from './platform/links.ts';
 import type { Logger } from './platform/log.ts';
 import { secrets } from './platform/secrets.ts';
 import type { ServiceToken } from './platform/service-tokens.ts';
 import { createTelemetry } from './platform/telemetry.ts';
+import { type OpenTls, openTls, type TlsFiles } from './platform/tls-files.ts';
 import { wasNotMeUrl } from './rpc/deny.ts';
 import type { Handler } from './rpc/exchange.ts';
 import { createRequestHandler } from './rpc/handler.ts';
@@ -51,8 +53,8 @@ import { createLiveStore } from './store/streams.ts';
 export interface AppConfig extends Config {
   readonly databaseUrl: string;
   readonly smtpUrl: string;
-  readonly codeKeys: readonly NamedKey[];
-  readonly signingKeys: readonly NamedKey[];
+  readonly codeKeys: KeySource;
+  readonly signingKeys: KeySource;
   readonly serviceTokens: readonly ServiceToken[];
 }
 
@@ -71,6 +73,7 @@ const healthEveryMs = 500;
 /** @param hashing what compares passwords, where it is not argon2id: benches measure all the rest without it. */
 export async function startApp(config: AppConfig, log: Logger, clock: Clock, hashing?: Passwords): Promise<App> {
   const random = createRandom();
+  const files = await openFiles(config, clock, log);
   const [places, passwordPolicy, telemetry] = await Promise.all([
     openPlacesOf(config, log),
     openPasswordPolicyOf(config, log),
@@ -87,7 +90,7 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
   const bus = startPostgresBus(config.databaseUrl, log);
   const passwords = hashing ?? (await createPasswords(config.hashesAtOnce, 200));
   const directory = createEmbeddedDirectory(createDirectoryEntries(database), passwords);
-  const codes = createCodes(config.codeKeys, config.limits.codeDigits);
+  const codes = createCodes(files.codeKeys, config.limits.codeDigits);
   // What decides how an account's devices are reached.
   const appSettings = { limits: config.limits, pushServices: pushServicesOf(config) };
   const live = await startLiveStreams({
@@ -107,9 +110,13 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
     secrets,
     codes,
     directory,
-    links: createLinks(config.codeKeys),
+    links: createLinks(files.codeKeys),
     limits: config.limits,
-    tokens: createAccessTokens(config.signingKeys, config.tokenIssuer, config.tokenAudience),
+    tokens: createAccessTokens(files.signingKeys, {
+      issuer: config.tokenIssuer,
+      audience: config.tokenAudience,
+      lifetimeMs: config.limits.accessTokenLifetimeMs,
+    }),
     places: createOrigins(places),
     store: createStore(database, {
       ...appSettings,
@@ -177,17 +184,18 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
     senders.mailer.close();
     await Promise.all([senders.apns?.close(), senders.fcm?.close()]);
     places.close();
+    files.close();
     await passwordPolicy.close();
     await bus.stop();
     await database.close();
     await telemetry.close();
   };
   try {
-    for (const [setting, address, options] of [
-      ['COUNTERSIGN_PUBLIC_ADDRESS', config.publicAddress, publicRoutes(routes)],
-      ['COUNTERSIGN_INTERNAL_ADDRESS', config.internalAddress, internalRoutes(routes)],
+    for (const [setting, address, tls, options] of [
+      ['COUNTERSIGN_PUBLIC_ADDRESS', config.publicAddress, files.publicTls, publicRoutes(routes)],
+      ['COUNTERSIGN_INTERNAL_ADDRESS', config.internalAddress, files.internalTls, internalRoutes(routes)],
     ] as const) {
-      listeners.push(await listenOn(setting, address, createRequestHandler(options), log));
+      listeners.push(await listenOn(setting, address, tls, createRequestHandler(options), log));
     }
   } catch (error) {
     await stop();
@@ -195,7 +203,9 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
   }
   // Whoever waits for the first code must not wait for this too.
   prepareMails().catch((error) => log.error({ err: error }, 'mails can not be written'));
-  const [publicAddress, internalAddress] = listeners.map(({ address }) => `http://${hostOf(address)}:${address.port}`);
+  const [publicAddress, internalAddress] = listeners.map(
+    ({ address, encrypted }) => `${encrypted ? 'https' : 'http'}://${hostOf(address)}:${address.port}`,
+  );
   return { publicAddress: publicAddress ?? '', internalAddress: internalAddress ?? '', deps, stop };
 }
 
@@ -255,9 +265,36 @@ async function openPasswordPolicyOf(config: AppConfig, log: Logger): Promise<Ope
   }
 }
 
-async function listenOn(setting: string, address: Address, handler: Handler, log: Logger): Promise<Listener> {
+/** What is in files that may be replaced while the server runs. */
+async function openFiles(config: AppConfig, clock: Clock, log: Logger) {
+  const tls = async (named: TlsFiles | undefined): Promise<OpenTls | undefined> =>
+    named && openTls(named, { log, now: clock.now });
   try {
-    return await listen({ ...address, handler, log });
+    const [codeKeys, signingKeys, publicTls, internalTls] = await Promise.all([
+      openKeyRing(config.codeKeys, log),
+      openKeyRing(config.signingKeys, log),
+      tls(config.publicTls),
+      tls(config.internalTls),
+    ]);
+    const close = () => {
+      for (const file of [codeKeys, signingKeys, publicTls, internalTls]) file?.close();
+    };
+    return { codeKeys, signingKeys, publicTls, internalTls, close };
+  } catch (error) {
+    // It names its setting.
+    throw new ConfigError(error instanceof Error ? error.message : String(error));
+  }
+}
+
+async function listenOn(
+  setting: string,
+  address: Address,
+  tls: OpenTls | undefined,
+  handler: Handler,
+  log: Logger,
+): Promise<Listener> {
+  try {
+    return await listen({ ...address, handler, log, ...(tls && { tls }) });
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? error.code : undefined;
     const why = code === 'EADDRINUSE' ? 'is taken' : `can't be listened on (${code ?? error})`;

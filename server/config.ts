@@ -28,8 +28,10 @@ import {
   url,
 } from './environment.ts';
 import { parseTrustedProxies, type TrustedProxies } from './platform/client-address.ts';
-import type { NamedKey } from './platform/keys.ts';
+import { parseKeyEntries } from './platform/key-entries.ts';
+import type { KeySource } from './platform/key-ring.ts';
 import { type Scope, type ServiceToken, scopes } from './platform/service-tokens.ts';
+import { checkFit, parseCertificates, parsePrivateKey, type TlsFiles } from './platform/tls-files.ts';
 
 export interface Config {
   readonly mode: 'development' | 'production';
@@ -39,6 +41,9 @@ export interface Config {
   readonly unknownSettings: readonly string[];
   readonly publicAddress: Address;
   readonly internalAddress: Address;
+  /** Without them a listener speaks cleartext. */
+  readonly publicTls: TlsFiles | undefined;
+  readonly internalTls: TlsFiles | undefined;
   readonly publicUrl: string;
   readonly dataDir: string;
   readonly databaseUrl: string | undefined;
@@ -65,8 +70,8 @@ export interface Config {
   readonly supportContact: string | undefined;
   /** An OTLP/HTTP collector for traces. */
   readonly otlpUrl: string | undefined;
-  readonly codeKeys: readonly NamedKey[] | undefined;
-  readonly signingKeys: readonly NamedKey[] | undefined;
+  readonly codeKeys: KeySource | undefined;
+  readonly signingKeys: KeySource | undefined;
   readonly tokenIssuer: string;
   readonly tokenAudience: string;
   /** Development: one token with every scope, made at first start where it is not given. */
@@ -168,6 +173,12 @@ export function readConfig(given: Environment): Config {
     unknownSettings: [],
     publicAddress: address(env, 'COUNTERSIGN_PUBLIC_ADDRESS', '127.0.0.1:8080'),
     internalAddress: address(env, 'COUNTERSIGN_INTERNAL_ADDRESS', '127.0.0.1:9090'),
+    publicTls: tls(env, { cert: 'COUNTERSIGN_PUBLIC_TLS_CERT', key: 'COUNTERSIGN_PUBLIC_TLS_KEY' }),
+    internalTls: tls(env, {
+      cert: 'COUNTERSIGN_INTERNAL_TLS_CERT',
+      key: 'COUNTERSIGN_INTERNAL_TLS_KEY',
+      clientCa: 'COUNTERSIGN_INTERNAL_CLIENT_CA',
+    }),
     publicUrl: url(env, 'COUNTERSIGN_PUBLIC_URL', ['http:', 'https:']) ?? 'http://127.0.0.1:8080',
     dataDir: env['COUNTERSIGN_DATA_DIR'] || '.data',
     databaseUrl: url(env, 'DATABASE_URL', ['postgres:', 'postgresql:']),
@@ -193,8 +204,8 @@ export function readConfig(given: Environment): Config {
       'an e-mail address or a page that begins with https://',
     ),
     otlpUrl: url(env, 'OTEL_EXPORTER_OTLP_ENDPOINT', ['http:', 'https:']),
-    codeKeys: keys(env, 'COUNTERSIGN_CODE_KEYS'),
-    signingKeys: keys(env, 'COUNTERSIGN_SIGNING_KEYS'),
+    codeKeys: keys(env, 'COUNTERSIGN_CODE_KEYS', 'COUNTERSIGN_CODE_KEYS_FILE'),
+    signingKeys: keys(env, 'COUNTERSIGN_SIGNING_KEYS', 'COUNTERSIGN_SIGNING_KEYS_FILE'),
     tokenIssuer: env['COUNTERSIGN_TOKEN_ISSUER'] || 'countersign',
     tokenAudience: env['COUNTERSIGN_TOKEN_AUDIENCE'] || 'countersign',
     developmentServiceToken: developmentToken(env, 'COUNTERSIGN_SERVICE_TOKEN'),
@@ -242,11 +253,13 @@ function refuseUnfit(env: Environment, config: Config): void {
   if (protocol !== 'https:' && !isLoopback(hostname)) {
     throw new ConfigError('COUNTERSIGN_PUBLIC_URL takes a URL that begins with https:// in production');
   }
-  for (const name of ['publicAddress', 'internalAddress'] as const) {
-    if (!isLoopback(config[name].host) && !config.proxyEndsTls) {
-      const setting = name === 'publicAddress' ? 'COUNTERSIGN_PUBLIC_ADDRESS' : 'COUNTERSIGN_INTERNAL_ADDRESS';
+  for (const [setting, { host }, ownTls, certificate] of [
+    ['COUNTERSIGN_PUBLIC_ADDRESS', config.publicAddress, config.publicTls, 'COUNTERSIGN_PUBLIC_TLS_CERT'],
+    ['COUNTERSIGN_INTERNAL_ADDRESS', config.internalAddress, config.internalTls, 'COUNTERSIGN_INTERNAL_TLS_CERT'],
+  ] as const) {
+    if (!isLoopback(host) && ownTls === undefined && !config.proxyEndsTls) {
       throw new ConfigError(
-        `${setting} is not loopback and would speak cleartext: set COUNTERSIGN_PROXY_ENDS_TLS=yes where a proxy in front ends TLS`,
+        `${setting} is not loopback and would speak cleartext: set ${certificate}, or COUNTERSIGN_PROXY_ENDS_TLS=yes where a proxy in front ends TLS`,
       );
     }
   }
@@ -387,19 +400,55 @@ function brandLogo(env: Environment, name: string): BrandLogo | undefined {
   return { contentType: `image/${type}`, content };
 }
 
-function keys(env: Environment, name: string): readonly NamedKey[] | undefined {
-  const text = env[name];
-  if (text === undefined || text === '') return undefined;
-  const parsed = text.split(',').map((entry) => {
-    const [keyId, encoded, ...rest] = entry.trim().split(':');
-    const key = Buffer.from(encoded ?? '', 'base64');
-    if (keyId === undefined || !/^[\w-]{1,32}$/.test(keyId) || key.length !== 32 || rest.length > 0) {
-      return refuse(name, 'id:base64 of 32 random bytes, several separated by commas (openssl rand -base64 32)');
-    }
-    return { keyId, key };
-  });
-  if (new Set(parsed.map((key) => key.keyId)).size !== parsed.length) refuse(name, 'keys with ids that differ');
-  return parsed;
+/** In the setting, or in the file that the other one names. */
+function keys(env: Environment, name: string, fileName: string): KeySource | undefined {
+  const text = env[name] || undefined;
+  const takes = 'the path of a file with keys';
+  const inFile = fileOf(env, fileName, takes)?.toString();
+  const entries = (given: string, setting: string, form: string) =>
+    orRefuse(setting, form, () => parseKeyEntries(given));
+  if (inFile !== undefined) entries(inFile, fileName, takes);
+  if (text !== undefined && inFile !== undefined)
+    throw new ConfigError(`${name} and ${fileName}: one of them, not both`);
+  if (inFile !== undefined) return { setting: fileName, file: env[fileName] ?? '' };
+  return text === undefined ? undefined : { entries: entries(text, name, 'keys separated by commas') };
+}
+
+/** What `read` returns; what it throws is told behind what the setting takes, and must be no secret. */
+function orRefuse<T>(name: string, takes: string, read: () => T): T {
+  try {
+    return read();
+  } catch (error) {
+    return refuse(name, `${takes}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}
+
+/** Read here too, so that a wrong one is told at once. */
+function tls(
+  env: Environment,
+  names: { readonly cert: string; readonly key: string; readonly clientCa?: string },
+): TlsFiles | undefined {
+  const pem = (name: string, takes: string, check: (text: string) => unknown) => {
+    const text = fileOf(env, name, takes)?.toString();
+    if (text !== undefined) orRefuse(name, takes, () => check(text));
+    return text;
+  };
+  const cert = pem(names.cert, 'the path of a PEM file with a certificate and its chain', parseCertificates);
+  const key = pem(names.key, 'the path of a PEM file with the private key of the certificate', parsePrivateKey);
+  const clientCa =
+    names.clientCa && pem(names.clientCa, 'the path of a PEM file with the authorities of clients', parseCertificates);
+  together({ [names.cert]: cert, [names.key]: key });
+  if (cert === undefined || key === undefined) {
+    if (clientCa === undefined) return undefined;
+    throw new ConfigError(`${names.cert} is missing: ${names.clientCa} needs it`);
+  }
+  orRefuse(names.cert, `a certificate that fits ${names.key}`, () => checkFit({ cert, key, clientCa }));
+  const fileAt = (setting: string) => ({ setting, file: env[setting] ?? '' });
+  return {
+    cert: fileAt(names.cert),
+    key: fileAt(names.key),
+    ...(clientCa !== undefined && names.clientCa !== undefined && { clientCa: fileAt(names.clientCa) }),
+  };
 }
 
 function developmentToken(env: Environment, name: string): string | undefined {

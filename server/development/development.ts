@@ -7,6 +7,7 @@ import type { App, AppConfig } from '../app.ts';
 import type { Config } from '../config.ts';
 import { DomainError } from '../domain/errors.ts';
 import { createAccount } from '../flows/accounts.ts';
+import type { KeySource } from '../platform/key-ring.ts';
 import type { Logger } from '../platform/log.ts';
 import { hashServiceToken, scopes } from '../platform/service-tokens.ts';
 import { startEmbeddedPostgres } from './embedded-postgres.ts';
@@ -53,8 +54,8 @@ export async function startDevelopment(config: Config, log: Logger): Promise<Dev
       smtpUrl: config.smtpUrl ?? mailbox?.smtpUrl ?? '',
       apns: config.apns ?? push?.apns,
       fcm: config.fcm ?? push?.fcm,
-      codeKeys: config.codeKeys ?? [{ keyId: 'development', key: Buffer.from(made.codeKey, 'base64') }],
-      signingKeys: config.signingKeys ?? [{ keyId: 'development', key: Buffer.from(made.signingKey, 'base64') }],
+      codeKeys: config.codeKeys ?? keyMade(made.codeKey),
+      signingKeys: config.signingKeys ?? keyMade(made.signingKey),
       serviceTokens: [...config.serviceTokens, { name: 'development', scopes, hash: hashServiceToken(serviceToken) }],
     },
     introduce: async (app) => {
@@ -77,6 +78,10 @@ export async function startDevelopment(config: Config, log: Logger): Promise<Dev
       await Promise.all([postgres?.stop(), mailbox?.stop(), push?.stop()]);
     },
   };
+}
+
+function keyMade(base64: string): KeySource {
+  return { entries: [{ keyId: 'development', key: Buffer.from(base64, 'base64') }] };
 }
 
 function introduction(

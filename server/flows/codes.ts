@@ -76,7 +76,7 @@ export async function openChallenge(
     challengeId: deps.random.uuid(now),
     state: 'PENDING',
     tokenHash: hash,
-    codeKeyId: deps.codes.currentKeyId(),
+    codeKeyId: deps.codes.currentKeyId(now),
     defaultChannel: chooseDefaultChannel(audience),
     network,
     locale: caller.locale ?? owner.directory.locale,

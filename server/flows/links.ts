@@ -15,8 +15,8 @@ const lifetimeMs = 7 * 24 * 3_600_000;
 
 /** The secret of a link that says "it wasn't me" to a challenge or an event, good from now on for 7 days. */
 export function signWasNotMe(deps: Deps, accountId: string, may: WasNotMe): string {
-  const expireTime = new Date(deps.clock.now().getTime() + lifetimeMs);
-  return deps.links.sign({ accountId, may, expireTime });
+  const now = deps.clock.now();
+  return deps.links.sign({ accountId, may, expireTime: new Date(now.getTime() + lifetimeMs) }, now);
 }
 
 /** What the page behind a link shows before it asks: `over` where it was used, or said in the app. */

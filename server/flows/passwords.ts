@@ -130,7 +130,8 @@ export async function signResetLink(deps: Deps, accountId: string, sendTime: Dat
   ]);
   if (account === undefined || directory === undefined) return undefined;
   const may = { kind: 'reset', ...stampOf(deps, account, directory) } as const;
-  return deps.links.sign({ accountId, may, expireTime: new Date(sendTime.getTime() + resetLinkLifetimeMs) });
+  const expireTime = new Date(sendTime.getTime() + resetLinkLifetimeMs);
+  return deps.links.sign({ accountId, may, expireTime }, deps.clock.now());
 }
 
 /** What a link holds good for: this password, and this address. */

@@ -67,16 +67,21 @@ export interface PublicSigningKey {
 }
 
 export interface AccessTokens {
+  /** Signs with the key that is used at the claims' `issueTime`. */
   sign(claims: AccessClaims): string;
-  /** The claims of a token with a good signature, issuer and audience, expired or not; undefined for any other. */
+  /**
+   * The claims of a token with a good signature, issuer and audience, expired or not; undefined for any other. Its end is
+   * no later than that of its key, whatever it says.
+   */
   read(token: string): Promise<AccessClaims | undefined>;
-  publicKeys(): readonly PublicSigningKey[];
+  /** What others check tokens with: the key in use first, those to come, and those before whose tokens may still live. */
+  publicKeys(now: Date): readonly PublicSigningKey[];
 }
 
 /** Codes, derived under keys that are outside the database. */
 export interface Codes {
   /** The key that new challenges use. */
-  currentKeyId(): string;
+  currentKeyId(now: Date): string;
   /** The code of a challenge on a channel. Throws where its key is gone. */
   derive(challenge: Pick<Challenge, 'challengeId' | 'codeKeyId'>, channel: Channel): string;
   /** Whether a presented code is that of one of the channels; in constant time. */
@@ -179,7 +184,7 @@ export interface DeliveryRecord extends Delivery {
 /** Signed links in e-mails. Nothing is stored of them. */
 export interface Links {
   /** A token that says what its bearer may do, good until `expireTime`. */
-  sign(link: Link): string;
+  sign(link: Link, now: Date): string;
   /** What a token says; undefined where it was not signed by us, or is over. */
   read(token: string, now: Date): Link | undefined;
 }

@@ -280,5 +280,5 @@ export async function revokeSessions(
 }
 
 export function signingKeys(deps: Deps): readonly PublicSigningKey[] {
-  return deps.tokens.publicKeys();
+  return deps.tokens.publicKeys(deps.clock.now());
 }

@@ -65,12 +65,15 @@ function basicTime(time: Date): string {
 
 const startOf = ({ useTime }: KeyEntry) => useTime?.getTime() ?? Number.NEGATIVE_INFINITY;
 
-/** The key that is used: of those whose time has come, the one that came last; of those without a time, the first. */
-export function keyInUse(entries: readonly KeyEntry[], now: Date): KeyEntry | undefined {
-  return entries.reduce<KeyEntry | undefined>((best, each) => {
-    const came = startOf(each) <= now.getTime();
-    return came && (best === undefined || startOf(each) > startOf(best)) ? each : best;
-  }, undefined);
+/**
+ * The key that is used: of those whose time has come, the one that came last; of those without a time, the first. Where
+ * nobody's time has come, the one whose comes first.
+ */
+export function keyInUse(entries: readonly KeyEntry[], now: Date): KeyEntry {
+  const latestFirst = entries.toSorted((one, other) =>
+    startOf(one) === startOf(other) ? 0 : startOf(other) - startOf(one),
+  );
+  return latestFirst.find((entry) => startOf(entry) <= now.getTime()) ?? latestFirst.at(-1) ?? wrong('no key');
 }
 
 /** Since when, or from when on, a later key is used in the place of this one; undefined where there is none. */

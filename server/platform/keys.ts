@@ -1,5 +1,5 @@
 // Keys that are outside the database: those that codes are derived with, and those that access tokens are signed with.
-// Each list names its keys; the first is used, all are read, so that a rotation breaks nothing.
+// One of a list is used, the others are read, so that a rotation breaks nothing.
 
 import {
   createHmac,
@@ -14,27 +14,23 @@ import { errors, jwtVerify } from 'jose';
 import { codeFromMac, codeInput } from '../domain/code.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { AccessClaims, AccessTokens, Codes } from '../flows/ports.ts';
+import { type KeyEntry, successionTime } from './key-entries.ts';
+import type { KeyRing } from './key-ring.ts';
 
-/** A key of 32 bytes with its id. */
-export interface NamedKey {
-  readonly keyId: string;
-  readonly key: Uint8Array;
-}
-
-/** Codes by HMAC-SHA-256 under the named keys (at least one). */
-export function createCodes(keys: readonly NamedKey[], digits: number): Codes {
+/** Codes by HMAC-SHA-256 under the key that a challenge names. */
+export function createCodes(keys: KeyRing, digits: number): Codes {
   const derive: Codes['derive'] = (challenge, channel) => {
-    const named = keys.find((key) => key.keyId === challenge.codeKeyId);
+    const named = keys.entries().find((key) => key.keyId === challenge.codeKeyId);
     if (named === undefined) {
       // Taken out too early, or not yet here: another replica may have it.
-      const cause = new Error(`no code key ${challenge.codeKeyId} in COUNTERSIGN_CODE_KEYS`);
+      const cause = new Error(`no code key ${challenge.codeKeyId} in COUNTERSIGN_CODE_KEYS or its file`);
       throw new DomainError({ reason: 'DEPENDENCY_UNAVAILABLE', retryAfterMs: 1_000 }, { cause });
     }
     const mac = createHmac('sha256', named.key).update(codeInput(challenge.challengeId, channel)).digest();
     return codeFromMac(mac, digits);
   };
   return {
-    currentKeyId: () => first(keys).keyId,
+    currentKeyId: (now) => keys.current(now).keyId,
     derive,
     matches: (challenge, channels, presented) => {
       // Every channel is compared, whichever matches, and the length is compared with the rest.
@@ -55,16 +51,36 @@ const pkcs8Head = Buffer.from('302e020100300506032b657004220420', 'hex');
 /** Tokens whose signature is remembered, some 600 bytes each. Verifying one costs as much as ten look-ups in a map. */
 const mostRemembered = 10_000;
 
-/** EdDSA JWTs (RFC 8037) under the named Ed25519 seeds (at least one). */
-export function createAccessTokens(keys: readonly NamedKey[], issuer: string, audience: string): AccessTokens {
-  const pairs = new Map(keys.map(({ keyId, key }) => [keyId, keyPair(key)]));
-  const signing = first(keys);
-  const privateKey = keyPair(signing.key).privateKey;
-  const header = base64url({ alg: 'EdDSA', typ: 'at+jwt', kid: signing.keyId });
-  const remembered = new Map<string, AccessClaims>();
+/**
+ * ms for which a key is published and believed after the last token that was signed with it has ended: the clocks of the
+ * replicas are no farther apart.
+ */
+const clocksApartMs = 60_000;
+
+/** EdDSA JWTs (RFC 8037) under Ed25519 seeds. */
+export function createAccessTokens(
+  keys: KeyRing,
+  { issuer, audience, lifetimeMs }: { readonly issuer: string; readonly audience: string; readonly lifetimeMs: number },
+): AccessTokens {
+  // By the entry, which is another one once its list has changed.
+  const signers = new WeakMap<KeyEntry, Signer>();
+  const signerOf = (entry: KeyEntry): Signer => {
+    const known = signers.get(entry);
+    if (known !== undefined) return known;
+    const signer = createSigner(entry);
+    signers.set(entry, signer);
+    return signer;
+  };
+  /** When the last token of a key has ended, and it is worth nothing any more. */
+  const endOf = (entries: readonly KeyEntry[], entry: KeyEntry): number => {
+    const since = successionTime(entries, entry)?.getTime();
+    return since === undefined ? Number.POSITIVE_INFINITY : since + lifetimeMs + clocksApartMs;
+  };
+  const remembered = new Map<string, { readonly entry: KeyEntry; readonly claims: AccessClaims }>();
   return {
     // RFC 7515, 3.1, by hand: jose signs on another thread, whose waking takes longer than the signature.
     sign: (claims) => {
+      const { header, privateKey } = signerOf(keys.current(claims.issueTime));
       const payload = {
         sid: claims.sessionId,
         did: claims.deviceId,
@@ -83,32 +99,65 @@ export function createAccessTokens(keys: readonly NamedKey[], issuer: string, au
     read: async (token) => {
       // Under its hash, so that no token is kept.
       const tokenHash = hash('sha256', token, 'base64');
+      const entries = keys.entries();
       const known = remembered.get(tokenHash);
-      if (known !== undefined) return known;
+      if (known !== undefined && entries.includes(known.entry)) return known.claims;
+      let entry: KeyEntry | undefined;
       try {
         const { payload } = await jwtVerify(
           token,
           ({ kid }) => {
-            const pair = pairs.get(kid ?? '');
-            if (pair === undefined) throw new errors.JWKSNoMatchingKey();
-            return pair.publicKey;
+            entry = entries.find(({ keyId }) => keyId === kid);
+            if (entry === undefined) throw new errors.JWKSNoMatchingKey();
+            return signerOf(entry).publicKey;
           },
           // Whether it has expired is the session's rule, which may know a better reason.
           { issuer, audience, algorithms: ['EdDSA'], typ: 'at+jwt', currentDate: new Date(0), clockTolerance: 0 },
         );
         const claims = claimsOf(payload);
-        if (claims !== undefined) {
-          const [oldest] = remembered.size < mostRemembered ? [] : remembered.keys();
-          if (oldest !== undefined) remembered.delete(oldest);
-          remembered.set(tokenHash, claims);
-        }
-        return claims;
+        if (claims === undefined || entry === undefined) return undefined;
+        // Whatever it says: a key that has leaked after its time makes no token that is good. One that only slept is told that
+        // it has expired, and is renewed, as long as its key stands in the list.
+        const bounded = {
+          ...claims,
+          expireTime: new Date(Math.min(claims.expireTime.getTime(), endOf(entries, entry))),
+        };
+        const [oldest] = remembered.size < mostRemembered ? [] : remembered.keys();
+        if (oldest !== undefined) remembered.delete(oldest);
+        remembered.set(tokenHash, { entry, claims: bounded });
+        return bounded;
       } catch (error) {
         if (error instanceof errors.JOSEError) return undefined;
         throw error;
       }
     },
-    publicKeys: () => keys.map(({ keyId }) => ({ keyId, publicKey: rawPublicKey(pairs.get(keyId)?.publicKey) })),
+    publicKeys: (now) => {
+      const entries = keys.entries();
+      const current = keys.current(now);
+      return [current, ...entries.filter((entry) => entry !== current && now.getTime() < endOf(entries, entry))].map(
+        (entry) => ({ keyId: entry.keyId, publicKey: signerOf(entry).rawPublicKey }),
+      );
+    },
+  };
+}
+
+/** What is made of a key once. */
+interface Signer {
+  /** Of the tokens that it signs, encoded. */
+  readonly header: string;
+  readonly privateKey: KeyObject;
+  readonly publicKey: KeyObject;
+  readonly rawPublicKey: Uint8Array;
+}
+
+function createSigner({ keyId, key }: KeyEntry): Signer {
+  const privateKey = createPrivateKey({ key: Buffer.concat([pkcs8Head, key]), format: 'der', type: 'pkcs8' });
+  const publicKey = createPublicKey(privateKey);
+  return {
+    header: base64url({ alg: 'EdDSA', typ: 'at+jwt', kid: keyId }),
+    privateKey,
+    publicKey,
+    rawPublicKey: Buffer.from(publicKey.export({ format: 'jwk' }).x ?? '', 'base64url'),
   };
 }
 
@@ -140,19 +189,4 @@ function claimsOf(payload: Readonly<Record<string, unknown>>) {
     issueTime: new Date(iat * 1000),
     expireTime: new Date(exp * 1000),
   };
-}
-
-function keyPair(seed: Uint8Array): { readonly privateKey: KeyObject; readonly publicKey: KeyObject } {
-  const privateKey = createPrivateKey({ key: Buffer.concat([pkcs8Head, seed]), format: 'der', type: 'pkcs8' });
-  return { privateKey, publicKey: createPublicKey(privateKey) };
-}
-
-function rawPublicKey(key: KeyObject | undefined): Uint8Array {
-  return Buffer.from(key?.export({ format: 'jwk' }).x ?? '', 'base64url');
-}
-
-function first(keys: readonly NamedKey[]): NamedKey {
-  const [key] = keys;
-  if (key === undefined) throw new Error('no key');
-  return key;
 }

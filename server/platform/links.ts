@@ -3,20 +3,20 @@
 
 import { createHmac, timingSafeEqual } from 'node:crypto';
 import type { Link, LinkPower, Links } from '../flows/ports.ts';
-import type { NamedKey } from './keys.ts';
+import type { NamedKey } from './key-entries.ts';
+import type { KeyRing } from './key-ring.ts';
 
 /** Longer ones are none of ours: an account's id has at most 128 bytes, each of which JSON may write as six. */
 const longestToken = 2_048;
 
-/** Links by HMAC-SHA-256 under the named keys (at least one); the first signs, all are read. */
-export function createLinks(keys: readonly NamedKey[]): Links {
+/** Links by HMAC-SHA-256: the key in use signs, all that stand in the list are read. */
+export function createLinks(keys: KeyRing): Links {
   // Apart from codes, which are made under the same keys.
   const macOf = (key: NamedKey, payload: string) =>
     createHmac('sha256', key.key).update(`countersign link v1\0${payload}`).digest();
-  const [signing] = keys;
-  if (signing === undefined) throw new Error('no key');
   return {
-    sign: ({ accountId, may, expireTime }) => {
+    sign: ({ accountId, may, expireTime }, now) => {
+      const signing = keys.current(now);
       const said = [signing.keyId, Math.floor(expireTime.getTime() / 1000), written(may), accountId];
       const payload = Buffer.from(JSON.stringify(said)).toString('base64url');
       return `${payload}.${macOf(signing, payload).toString('base64url')}`;
@@ -25,7 +25,7 @@ export function createLinks(keys: readonly NamedKey[]): Links {
       const match = token.length <= longestToken ? /^([\w-]+)\.([\w-]{43})$/.exec(token) : null;
       const [, payload = '', mac = ''] = match ?? [];
       const said = match === null ? undefined : parse(payload);
-      const key = keys.find(({ keyId }) => keyId === said?.keyId);
+      const key = keys.entries().find(({ keyId }) => keyId === said?.keyId);
       if (said === undefined || key === undefined) return undefined;
       // As text: the last letter has bits that mean nothing, and one link has one spelling.
       if (!timingSafeEqual(Buffer.from(macOf(key, payload).toString('base64url')), Buffer.from(mac))) return undefined;

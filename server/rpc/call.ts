@@ -14,17 +14,24 @@ const serviceKey = createContextKey<string | undefined>(undefined, { description
 export interface Peer {
   /** The address of the TCP peer, which may be a proxy. */
   readonly address: string | undefined;
+  /** The DNS names and URIs that its certificate is for, signed by an authority of ours; empty where none was asked for. */
+  readonly certificateNames: readonly string[];
   /** Breaks the call off, without a word: for a client that does not read. */
   readonly cut: () => void;
 }
 
-const peerKey = createContextKey<Peer>({ address: undefined, cut: () => {} }, { description: 'peer' });
+const peerKey = createContextKey<Peer>(
+  { address: undefined, certificateNames: [], cut: () => {} },
+  { description: 'peer' },
+);
 
 export function peerContext(peer: Peer): ContextValues {
   return createContextValues().set(peerKey, peer);
 }
 
 export const peerAddressOf = (values: ContextValues): string | undefined => values.get(peerKey).address;
+
+export const certificateNamesOf = (values: ContextValues): readonly string[] => values.get(peerKey).certificateNames;
 
 export const cutOf = ({ values }: HandlerContext): (() => void) => values.get(peerKey).cut;
 

@@ -6,6 +6,7 @@ import { constants, type OutgoingHttpHeaders, type ServerHttp2Stream } from 'nod
 import type { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
+import { certificateNames } from './certificates.ts';
 
 export type Handler = (exchange: Exchange) => void;
 
@@ -55,6 +56,11 @@ export abstract class Exchange {
   /** The address of the TCP peer, which may be a proxy. */
   get peerAddress(): string | undefined {
     return this.socket?.remoteAddress;
+  }
+
+  /** The names that the client's certificate is for. */
+  get certificateNames(): readonly string[] {
+    return certificateNames(this.socket);
   }
 
   get encrypted(): boolean {

@@ -1,11 +1,13 @@
 // One TCP port for HTTP/2 with prior knowledge and HTTP/1.1, in cleartext or over TLS: who opens with HTTP/2's preface
-// gets HTTP/2. It must not know paths or protocols above HTTP.
+// gets HTTP/2. It must not know paths or protocols above HTTP, nor where certificates come from.
 
 import { createServer as createHttp1 } from 'node:http';
 import { createServer as createHttp2, type ServerHttp2Session } from 'node:http2';
 import { type AddressInfo, createServer as createTcp, type Socket } from 'node:net';
-import { createServer as createTls } from 'node:tls';
+import { createServer as createTls, type TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
+import { parseCertificates, type TlsSource } from '../platform/tls-files.ts';
+import { certificateNames, isSignedBy, noteNames, tlsOptions } from './certificates.ts';
 import { type Handler, Http1Exchange, Http2Exchange } from './exchange.ts';
 
 export interface ListenOptions {
@@ -13,15 +15,20 @@ export interface ListenOptions {
   /** 0 takes any free port. */
   readonly port: number;
   readonly handler: Handler;
-  readonly log: Pick<Logger, 'debug' | 'error'>;
-  /** Certificate and key as PEM; without them the port speaks cleartext. */
-  readonly tls?: { readonly cert: string; readonly key: string };
+  readonly log: Pick<Logger, 'debug' | 'info' | 'error'>;
+  /**
+   * Without it the port speaks cleartext. With authorities of clients, who has no certificate of them is not let in. What has
+   * changed counts for new connections; those that are open go on, but for those of clients whose certificate no authority has
+   * signed any more: they are cut.
+   */
+  readonly tls?: TlsSource;
   /** Replaces single bounds, for tests. */
   readonly limits?: Partial<typeof defaultLimits>;
 }
 
 export interface Listener {
   readonly address: AddressInfo;
+  readonly encrypted: boolean;
   /**
    * Takes no new connection and no new call, lets open calls finish, and resolves when the last connection has ended,
    * at the latest after `graceMs`, when it cuts what is left.
@@ -109,12 +116,60 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   };
   // Keep-alive probes find peers that vanished; a stream that waits for news would never write to one.
   const tcp = { keepAlive: true, keepAliveInitialDelay: 60_000, noDelay: true };
-  const front = options.tls
-    ? createTls(
-        { ...tcp, ...options.tls, ALPNProtocols: ['h2', 'http/1.1'], handshakeTimeout: limits.firstBytesMs },
-        route,
-      )
-    : createTcp(tcp, route);
+  const createTlsFront = (tls: TlsSource) => {
+    const secured = new Set<TLSSocket>();
+    // What shakes hands, by the peer's end: the connection that comes of it does not show what lies below.
+    const endOf = ({ remoteAddress, remotePort }: Socket) => `${remoteAddress} ${remotePort}`;
+    const shaking = new Map<string, () => void>();
+    const server = createTls(
+      {
+        ...tcp,
+        ...tlsOptions(tls.current()),
+        requestCert: tls.current().clientCa !== undefined,
+        rejectUnauthorized: true,
+        ALPNProtocols: ['h2', 'http/1.1'],
+        handshakeTimeout: limits.firstBytesMs,
+      },
+      (socket) => {
+        shaking.get(endOf(socket))?.();
+        secured.add(socket);
+        socket.once('close', () => secured.delete(socket));
+        noteNames(socket);
+        route(socket);
+      },
+    );
+    server.on('connection', (socket: Socket) => {
+      const end = endOf(socket);
+      const done = () => {
+        unopened.delete(socket);
+        shaking.delete(end);
+      };
+      unopened.add(socket);
+      shaking.set(end, done);
+      socket.once('close', done);
+    });
+    // Who speaks cleartext, is silent, or has no certificate where one is asked for.
+    server.on('tlsClientError', (error, socket) => {
+      log.debug({ err: error }, 'a TLS handshake failed');
+      // Node leaves one open that has run out of time.
+      socket.destroy();
+    });
+    tls.onChange((renewed) => {
+      server.setSecureContext(tlsOptions(renewed));
+      if (renewed.clientCa === undefined) return;
+      const authorities = parseCertificates(renewed.clientCa);
+      for (const socket of secured) {
+        if (isSignedBy(socket, authorities)) continue;
+        log.info(
+          { names: certificateNames(socket) },
+          'a connection is cut: no authority has signed its certificate any more',
+        );
+        socket.destroy();
+      }
+    });
+    return server;
+  };
+  const front = options.tls ? createTlsFront(options.tls) : createTcp(tcp, route);
   front.on('connection', (socket: Socket) => {
     sockets.add(socket);
     socket.once('close', () => sockets.delete(socket));
@@ -133,6 +188,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
 
   return {
     address: front.address() as AddressInfo,
+    encrypted: options.tls !== undefined,
     close: (graceMs) =>
       new Promise((resolve) => {
         closing = true;

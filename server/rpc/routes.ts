@@ -95,7 +95,6 @@ export function publicRoutes(options: RoutesOptions): RequestHandlerOptions {
       [requestIdHeader, ensureRequestId(header)],
       [minimumHeader, gate.minimumFor(header)],
     ],
-    contextValues: (exchange) => peerContext({ address: exchange.peerAddress, cut: () => exchange.cut() }),
     ...(config.allowedOrigins.length > 0 ? { cors: createCors(config.allowedOrigins) } : {}),
   };
 }
@@ -130,7 +129,13 @@ function commonOf({ log, telemetry, shutdownSignal }: RoutesOptions, services: r
     if (error !== thrown) early.unread(request.path, error);
     return error;
   };
-  return { early, common: { toConnectError, readMaxBytes, log, shutdownSignal } };
+  const contextValues: RequestHandlerOptions['contextValues'] = (exchange) =>
+    peerContext({
+      address: exchange.peerAddress,
+      certificateNames: exchange.certificateNames,
+      cut: () => exchange.cut(),
+    });
+  return { early, common: { toConnectError, contextValues, readMaxBytes, log, shutdownSignal } };
 }
 
 /** A listener's services, with health and, unless it is switched off, reflection. */

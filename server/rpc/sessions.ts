@@ -40,23 +40,24 @@ export function sessions(deps: Deps): Partial<ServiceImpl<typeof Sessions>> {
 
 /** `/.well-known/jwks.json`. */
 export function jwks(deps: Deps): Handler {
-  const keys = JSON.stringify({
-    keys: signingKeys(deps).map(({ keyId, publicKey }) => ({
-      kty: 'OKP',
-      crv: 'Ed25519',
-      use: 'sig',
-      alg: 'EdDSA',
-      kid: keyId,
-      x: Buffer.from(publicKey).toString('base64url'),
-    })),
-  });
+  const keys = () =>
+    JSON.stringify({
+      keys: signingKeys(deps).map(({ keyId, publicKey }) => ({
+        kty: 'OKP',
+        crv: 'Ed25519',
+        use: 'sig',
+        alg: 'EdDSA',
+        kid: keyId,
+        x: Buffer.from(publicKey).toString('base64url'),
+      })),
+    });
   const header = { 'content-type': 'application/jwk-set+json', 'cache-control': 'public, max-age=300' };
   return (exchange) => {
     const allowed = exchange.method === 'GET' || exchange.method === 'HEAD';
     exchange.answer({
       status: allowed ? 200 : 405,
       header: new Headers(allowed ? header : { ...header, allow: 'GET, HEAD' }),
-      body: Buffer.from(exchange.method === 'GET' ? keys : ''),
+      body: Buffer.from(exchange.method === 'GET' ? keys() : ''),
     });
   };
 }

@@ -4,10 +4,25 @@ import { createHmac, createPrivateKey, createPublicKey, generateKeyPairSync, sig
 import { createLocalJWKSet, jwtVerify } from 'jose';
 import { describe, expect, test } from 'vitest';
 import type { AccessClaims } from '../../server/flows/ports.ts';
-import { createAccessTokens, createCodes, type NamedKey } from '../../server/platform/keys.ts';
+import type { KeyEntry } from '../../server/platform/key-entries.ts';
+import { keyRingOf } from '../../server/platform/key-ring.ts';
+import { createAccessTokens, createCodes } from '../../server/platform/keys.ts';
 
-const old: NamedKey = { keyId: 'old', key: Buffer.from(Array.from({ length: 32 }, (_, index) => index)) };
-const fresh: NamedKey = { keyId: 'fresh', key: Buffer.alloc(32, 7) };
+const old: KeyEntry = { keyId: 'old', key: Buffer.from(Array.from({ length: 32 }, (_, index) => index)) };
+const fresh: KeyEntry = { keyId: 'fresh', key: Buffer.alloc(32, 7) };
+
+const now = new Date('2026-11-24T08:01:00Z');
+const codesOf = (keys: readonly KeyEntry[], digits: number) =>
+  createCodes(
+    keyRingOf(() => keys),
+    digits,
+  );
+const tokensOf = (keys: readonly KeyEntry[] | (() => readonly KeyEntry[])) =>
+  createAccessTokens(keyRingOf(typeof keys === 'function' ? keys : () => keys), {
+    issuer: 'the issuer',
+    audience: 'the audience',
+    lifetimeMs: 300_000,
+  });
 
 describe('codes', () => {
   const challengeId = '0197a3c2-5b00-7abc-8def-0123456789ab';
@@ -16,15 +31,15 @@ describe('codes', () => {
 
   test('are those that OpenSSL computes under the key that the challenge names', () => {
     // As in test/domain/code.test.ts.
-    expect(createCodes([old], 6).derive(ofOld, 'EMAIL')).toBe('594369');
-    expect(createCodes([old], 9).derive(ofOld, 'EMAIL')).toBe('981594369');
-    expect(createCodes([old], 6).derive(ofOld, 'APP')).toBe('597779');
+    expect(codesOf([old], 6).derive(ofOld, 'EMAIL')).toBe('594369');
+    expect(codesOf([old], 9).derive(ofOld, 'EMAIL')).toBe('981594369');
+    expect(codesOf([old], 6).derive(ofOld, 'APP')).toBe('597779');
   });
 
   test('of the old key are good after a new key has come first, and new challenges use the new one', () => {
-    const code = createCodes([old], 6).derive(ofOld, 'EMAIL');
-    const rotated = createCodes([fresh, old], 6);
-    expect(rotated.currentKeyId()).toBe('fresh');
+    const code = codesOf([old], 6).derive(ofOld, 'EMAIL');
+    const rotated = codesOf([fresh, old], 6);
+    expect(rotated.currentKeyId(now)).toBe('fresh');
     expect(rotated.derive(ofOld, 'EMAIL')).toBe(code);
     expect(rotated.matches(ofOld, ['EMAIL'], code)).toBe(true);
     expect(rotated.derive(ofFresh, 'EMAIL')).not.toBe(code);
@@ -32,16 +47,18 @@ describe('codes', () => {
   });
 
   test('of a key that is not here can’t be made, and the log is told which', () => {
-    const codes = createCodes([fresh], 6);
+    const codes = codesOf([fresh], 6);
     for (const use of [() => codes.derive(ofOld, 'EMAIL'), () => codes.matches(ofOld, ['EMAIL'], '594369')]) {
       // Another replica may have it: its caller may try again.
       expect(use).toThrow(expect.objectContaining({ message: 'DEPENDENCY_UNAVAILABLE' }));
-      expect(use).toThrow(expect.objectContaining({ cause: new Error('no code key old in COUNTERSIGN_CODE_KEYS') }));
+      expect(use).toThrow(
+        expect.objectContaining({ cause: new Error('no code key old in COUNTERSIGN_CODE_KEYS or its file') }),
+      );
     }
   });
 
   test('match on the channels that were sent, and on no other', () => {
-    const codes = createCodes([old], 6);
+    const codes = codesOf([old], 6);
     const [email, app] = [codes.derive(ofOld, 'EMAIL'), codes.derive(ofOld, 'APP')];
     expect(codes.matches(ofOld, ['EMAIL'], email)).toBe(true);
     expect(codes.matches(ofOld, ['EMAIL'], app)).toBe(false);
@@ -53,12 +70,12 @@ describe('codes', () => {
   test.each(['', '59436', '5943690', '0594369', '594369 ', '594368', '981594369', '594369'.repeat(4)])(
     'are not matched by %j',
     (presented) => {
-      expect(createCodes([old], 6).matches(ofOld, ['EMAIL'], presented)).toBe(false);
+      expect(codesOf([old], 6).matches(ofOld, ['EMAIL'], presented)).toBe(false);
     },
   );
 
   test('need a key', () => {
-    expect(() => createCodes([], 6).currentKeyId()).toThrow('no key');
+    expect(() => codesOf([], 6).currentKeyId(now)).toThrow('no key');
   });
 });
 
@@ -72,11 +89,10 @@ describe('access tokens', () => {
     issueTime: new Date('2026-11-24T08:00:00Z'),
     expireTime: new Date('2026-11-24T08:05:00Z'),
   };
-  const tokens = createAccessTokens([fresh, old], 'the issuer', 'the audience');
-  const during = new Date('2026-11-24T08:01:00Z');
+  const tokens = tokensOf([fresh, old]);
 
   const jwks = ({ publicKeys }: ReturnType<typeof createAccessTokens>) => ({
-    keys: publicKeys().map(({ keyId, publicKey }) => ({
+    keys: publicKeys(now).map(({ keyId, publicKey }) => ({
       kty: 'OKP',
       crv: 'Ed25519',
       kid: keyId,
@@ -93,7 +109,7 @@ describe('access tokens', () => {
     return `${input}.${signature(Buffer.from(input)).toString('base64url')}`;
   };
   // RFC 8410, 7.
-  const privateKey = ({ key }: NamedKey) => {
+  const privateKey = ({ key }: KeyEntry) => {
     const head = Buffer.from('302e020100300506032b657004220420', 'hex');
     return createPrivateKey({ key: Buffer.concat([head, key]), format: 'der', type: 'pkcs8' });
   };
@@ -121,7 +137,7 @@ describe('access tokens', () => {
       issuer: 'the issuer',
       audience: 'the audience',
       typ: 'at+jwt',
-      currentDate: during,
+      currentDate: now,
     });
     expect(protectedHeader).toEqual({ alg: 'EdDSA', typ: 'at+jwt', kid: 'fresh' });
     expect(read).toMatchObject({
@@ -134,25 +150,23 @@ describe('access tokens', () => {
       iat: claims.issueTime.getTime() / 1000,
       exp: claims.expireTime.getTime() / 1000,
     });
-    const others = createAccessTokens([{ keyId: 'fresh', key: Buffer.alloc(32, 8) }], 'the issuer', 'the audience');
-    await expect(jwtVerify(token, createLocalJWKSet(jwks(others)), { currentDate: during })).rejects.toThrow(
-      'signature',
-    );
+    const others = tokensOf([{ keyId: 'fresh', key: Buffer.alloc(32, 8) }]);
+    await expect(jwtVerify(token, createLocalJWKSet(jwks(others)), { currentDate: now })).rejects.toThrow('signature');
   });
 
   test('publish the public halves alone, the signing one first', () => {
-    expect(tokens.publicKeys().map(({ keyId }) => keyId)).toEqual(['fresh', 'old']);
+    expect(tokens.publicKeys(now).map(({ keyId }) => keyId)).toEqual(['fresh', 'old']);
     for (const [index, named] of [fresh, old].entries()) {
       const { x } = createPublicKey(privateKey(named)).export({ format: 'jwk' });
-      expect(Buffer.from(tokens.publicKeys()[index]?.publicKey ?? []).toString('base64url')).toBe(x);
+      expect(Buffer.from(tokens.publicKeys(now)[index]?.publicKey ?? []).toString('base64url')).toBe(x);
     }
   });
 
   test('of the old key are read after a rotation, and no longer once it is taken out', async () => {
-    const before = createAccessTokens([old], 'the issuer', 'the audience');
+    const before = tokensOf([old]);
     const token = await before.sign(claims);
     expect(await tokens.read(token)).toEqual(claims);
-    const after = createAccessTokens([fresh], 'the issuer', 'the audience');
+    const after = tokensOf([fresh]);
     expect(await after.read(token)).toBeUndefined();
   });
 
@@ -173,7 +187,7 @@ describe('access tokens', () => {
     ],
     [
       'by HMAC under the raw public key',
-      forge({ ...header, alg: 'HS256' }, payload, confused(Buffer.from(tokens.publicKeys()[0]?.publicKey ?? []))),
+      forge({ ...header, alg: 'HS256' }, payload, confused(Buffer.from(tokens.publicKeys(now)[0]?.publicKey ?? []))),
     ],
     ['by RSA', forge({ ...header, alg: 'RS256' }, payload, (input) => sign('sha256', input, rsa.privateKey))],
     ['of another algorithm’s name', forge({ ...header, alg: 'Ed25519' }, payload, signedByFresh)],

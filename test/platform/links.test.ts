@@ -2,6 +2,8 @@
 
 import { expect, test } from 'vitest';
 import type { Link } from '../../server/flows/ports.ts';
+import type { NamedKey } from '../../server/platform/key-entries.ts';
+import { keyRingOf } from '../../server/platform/key-ring.ts';
 import { createCodes } from '../../server/platform/keys.ts';
 import { createLinks } from '../../server/platform/links.ts';
 
@@ -15,9 +17,11 @@ const link: Link = {
   expireTime: new Date(now.getTime() + 1_000),
 };
 
+const linksOf = (keys: readonly NamedKey[]) => createLinks(keyRingOf(() => keys));
+
 test('a link says what was signed, until it is over', () => {
-  const links = createLinks([old]);
-  const token = links.sign(link);
+  const links = linksOf([old]);
+  const token = links.sign(link, now);
   expect(token).toMatch(/^[\w-]+\.[\w-]{43}$/);
   expect(links.read(token, now)).toEqual(link);
   expect(links.read(token, new Date(now.getTime() + 999))).toEqual(link);
@@ -25,32 +29,32 @@ test('a link says what was signed, until it is over', () => {
 });
 
 test('a link says which of the things that links may do it may', () => {
-  const links = createLinks([old]);
+  const links = linksOf([old]);
   const powers: readonly Link['may'][] = [
     { kind: 'deny', challengeId },
     { kind: 'report', eventId: challengeId },
     { kind: 'reset', passwordVersion: 7, emailHash: 'abc' },
   ];
-  for (const may of powers) expect(links.read(links.sign({ ...link, may }), now)).toEqual({ ...link, may });
-  expect(new Set(powers.map((may) => links.sign({ ...link, may }))).size).toBe(powers.length);
+  for (const may of powers) expect(links.read(links.sign({ ...link, may }, now), now)).toEqual({ ...link, may });
+  expect(new Set(powers.map((may) => links.sign({ ...link, may }, now))).size).toBe(powers.length);
 });
 
 test('a denial reads as a release before has written it', () => {
-  const token = createLinks([old]).sign(link);
+  const token = linksOf([old]).sign(link, now);
   const [payload = ''] = token.split('.');
   const seconds = link.expireTime.getTime() / 1000;
   expect(JSON.parse(Buffer.from(payload, 'base64url').toString())).toEqual(['old', seconds, challengeId, 'anna|1.ü']);
 });
 
 test('a rotation of keys breaks no link as long as the old key is kept', () => {
-  const token = createLinks([old]).sign(link);
-  expect(createLinks([young, old]).read(token, now)).toEqual(link);
-  expect(createLinks([young]).read(token, now)).toBeUndefined();
+  const token = linksOf([old]).sign(link, now);
+  expect(linksOf([young, old]).read(token, now)).toEqual(link);
+  expect(linksOf([young]).read(token, now)).toBeUndefined();
 });
 
 test('no changed byte, and nothing else, is read', () => {
-  const links = createLinks([old]);
-  const token = links.sign(link);
+  const links = linksOf([old]);
+  const token = links.sign(link, now);
   for (let index = 0; index < token.length; index++) {
     const other = token[index] === 'A' ? 'B' : 'A';
     const changed = `${token.slice(0, index)}${other}${token.slice(index + 1)}`;
@@ -66,7 +70,10 @@ test('no changed byte, and nothing else, is read', () => {
 });
 
 test('a code and a link under the same key have nothing in common', () => {
-  const token = createLinks([old]).sign(link);
-  const code = createCodes([old], 9).derive({ challengeId: challengeId, codeKeyId: 'old' }, 'EMAIL');
+  const token = linksOf([old]).sign(link, now);
+  const code = createCodes(
+    keyRingOf(() => [old]),
+    9,
+  ).derive({ challengeId: challengeId, codeKeyId: 'old' }, 'EMAIL');
   expect(token).not.toContain(code);
 });

@@ -17,6 +17,7 @@ import { TrustedDevices } from '../../gen/countersign/v1/trusted_devices_pb.ts';
 import { TwoStepAuth } from '../../gen/countersign/v1/two_step_auth_pb.ts';
 import { Health, HealthCheckResponse_ServingStatus as Status } from '../../gen/health/v1/health_pb.ts';
 import type { LinkPower } from '../../server/flows/ports.ts';
+import { keyRingOf } from '../../server/platform/key-ring.ts';
 import { createLinks } from '../../server/platform/links.ts';
 import { wasNotMeUrl } from '../../server/rpc/deny.ts';
 import { type Cluster, startCluster } from '../support/cluster.ts';
@@ -146,8 +147,9 @@ const strongPassword = 'Zwölf Boxkämpfer jagen';
 
 /** As the server would sign it. */
 function sign(may: LinkPower): string {
-  const links = createLinks([{ keyId: 'test', key: Buffer.alloc(32, 1) }]);
-  return links.sign({ accountId: account.accountId, may, expireTime: new Date(Date.now() + 60_000) });
+  const links = createLinks(keyRingOf(() => [{ keyId: 'test', key: Buffer.alloc(32, 1) }]));
+  const now = new Date();
+  return links.sign({ accountId: account.accountId, may, expireTime: new Date(now.getTime() + 60_000) }, now);
 }
 
 const resetToken = () => sign({ kind: 'reset', passwordVersion: 1, emailHash: '' });

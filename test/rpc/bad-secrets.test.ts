@@ -5,6 +5,7 @@ import { SignJWT } from 'jose';
 import { describe, expect, test } from 'vitest';
 import { RevocationReason } from '../../gen/countersign/internal/v1/sessions_pb.ts';
 import { ChallengeState, Channel } from '../../gen/countersign/v1/challenge_pb.ts';
+import { keyRingOf } from '../../server/platform/key-ring.ts';
 import { createAccessTokens } from '../../server/platform/keys.ts';
 import { byName, goodRequest, internalRpcs, nobody, sessionRpcs } from '../support/contract.ts';
 import {
@@ -36,7 +37,10 @@ describe('an access token', () => {
   });
   const key = (seed: number, keyId = 'test') => ({ keyId, key: Buffer.alloc(32, seed) });
   const sign = (more: object = {}, keys = [key(2)], issuer = 'countersign', audience = 'countersign') =>
-    createAccessTokens(keys, issuer, audience).sign({ ...claims(), ...more });
+    createAccessTokens(
+      keyRingOf(() => keys),
+      { issuer, audience, lifetimeMs: 300_000 },
+    ).sign({ ...claims(), ...more });
   const part = (value: object) => Buffer.from(JSON.stringify(value)).toString('base64url');
 
   async function badTokens(): Promise<Record<string, string>> {

@@ -1,12 +1,8 @@
 // Properties of the port: both HTTP versions, its bounds, and a stop that fails no call.
 
-import { execFileSync } from 'node:child_process';
-import { mkdtempSync, readFileSync } from 'node:fs';
 import { request as http1Request } from 'node:http';
 import * as http2 from 'node:http2';
 import { connect as connectTcp, type Socket } from 'node:net';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
 import { expect, onTestFinished, test } from 'vitest';
 import { HealthCheckResponse_ServingStatus as Status } from '../../gen/health/v1/health_pb.ts';
@@ -227,43 +223,6 @@ test('what outlasts the grace is cut', async () => {
   await server.close(50);
   expect(await error).toMatchObject({ code: 'ECONNRESET' });
   server.release();
-});
-
-test('over TLS both versions are offered and served', async () => {
-  const folder = mkdtempSync(join(tmpdir(), 'countersign-tls-'));
-  const args = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1'];
-  execFileSync(
-    'openssl',
-    [
-      ...args,
-      '-subj',
-      '/CN=localhost',
-      '-addext',
-      'subjectAltName=DNS:localhost',
-      '-keyout',
-      join(folder, 'key'),
-      '-out',
-      join(folder, 'cert'),
-    ],
-    { stdio: 'ignore' },
-  );
-  const cert = readFileSync(join(folder, 'cert'), 'utf8');
-  const server = await serve({
-    listener: { tls: { cert, key: readFileSync(join(folder, 'key'), 'utf8') } },
-    health: { check: (_request, { url }) => ({ status: url.startsWith('https:') ? Status.SERVING : Status.UNKNOWN }) },
-  });
-  const baseUrl = `https://localhost:${server.port}`;
-  const nodeOptions = { ca: cert };
-  for (const transport of [
-    createGrpcTransport({ baseUrl, nodeOptions }),
-    createConnectTransport({ baseUrl, httpVersion: '1.1', nodeOptions }),
-  ]) {
-    expect((await healthClient(transport).check({})).status).toBe(Status.SERVING);
-  }
-  const cleartext = tcp(server.port);
-  cleartext.socket.write(post('{}'));
-  await cleartext.end;
-  expect(server.errors).toEqual([]);
 });
 
 test('a port that is taken is refused at the start', async () => {

@@ -89,8 +89,8 @@ export function testConfig(
   return {
     ...config,
     ...parts,
-    codeKeys: config.codeKeys ?? [],
-    signingKeys: config.signingKeys ?? [],
+    codeKeys: config.codeKeys ?? { entries: [] },
+    signingKeys: config.signingKeys ?? { entries: [] },
     serviceTokens: [...config.serviceTokens, { name: 'test', scopes, hash: hashServiceToken(serviceToken) }],
   };
 }
