@@ -67,10 +67,14 @@ export async function openTls(files: TlsFiles, { log, now }: TlsOptions): Promis
       key: key.current(),
       clientCa: clientCa?.current(),
     });
-    const settings = open.map((_, index) => [files.cert, files.key, files.clientCa][index]?.setting);
+    const settings = [files.cert, files.key, files.clientCa].map((each) => each?.setting);
 
     let current = asTheyStand();
-    checkFit(current);
+    try {
+      checkFit(current);
+    } catch (error) {
+      throw new Error(`${files.cert.setting} and ${files.key.setting}: ${whyOf(error)}`, { cause: error });
+    }
     const listeners: ((material: TlsMaterial) => void)[] = [];
     warnOfDates(files, current, { log, now });
     const renew = () => {
@@ -79,8 +83,7 @@ export async function openTls(files: TlsFiles, { log, now }: TlsOptions): Promis
         checkFit(next);
       } catch (error) {
         // They are replaced one after the other: mostly it takes a moment until they fit.
-        const why = error instanceof Error ? error.message : String(error);
-        log.warn({ settings, why }, 'new TLS files do not fit together yet, those before stay in use');
+        log.warn({ settings, why: whyOf(error) }, 'new TLS files do not fit together yet, those before stay in use');
         return;
       }
       current = next;
@@ -129,6 +132,10 @@ export function checkFit({ cert, key, clientCa }: TlsMaterial): void {
   if (!own?.checkPrivateKey(createPrivateKey(key))) throw new Error('the key is not that of the certificate');
   // What else OpenSSL may not like, such as a key that is too small.
   createSecureContext({ cert, key, ...(clientCa === undefined ? {} : { ca: clientCa }) });
+}
+
+function whyOf(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
 }
 
 function warnOfDates(files: TlsFiles, { cert, clientCa }: TlsMaterial, { log, now }: TlsOptions): void {

@@ -46,6 +46,15 @@ describe('codes', () => {
     expect(rotated.matches(ofFresh, ['EMAIL'], code)).toBe(false);
   });
 
+  test('of new challenges are under the next key from its time on', () => {
+    const next = { ...fresh, useTime: new Date('2026-11-24T08:01:00Z') };
+    const codes = codesOf([old, next], 6);
+    expect(codes.currentKeyId(new Date(now.getTime() - 1))).toBe('old');
+    expect(codes.currentKeyId(now)).toBe('fresh');
+    // By a replica whose clock is ahead.
+    expect(codes.derive(ofFresh, 'EMAIL')).toBe(codesOf([fresh], 6).derive(ofFresh, 'EMAIL'));
+  });
+
   test('of a key that is not here can’t be made, and the log is told which', () => {
     const codes = codesOf([fresh], 6);
     for (const use of [() => codes.derive(ofOld, 'EMAIL'), () => codes.matches(ofOld, ['EMAIL'], '594369')]) {
@@ -168,6 +177,69 @@ describe('access tokens', () => {
     expect(await tokens.read(token)).toEqual(claims);
     const after = tokensOf([fresh]);
     expect(await after.read(token)).toBeUndefined();
+  });
+
+  describe('while keys rotate', () => {
+    const next: KeyEntry = { keyId: 'next', key: Buffer.alloc(32, 9), useTime: new Date('2026-11-24T09:00:00Z') };
+    const at = (time: string) => new Date(`2026-11-24T${time}Z`);
+    const issuedAt = (time: string): AccessClaims => {
+      const issueTime = at(time);
+      return { ...claims, issueTime, expireTime: new Date(issueTime.getTime() + 300_000) };
+    };
+    const kidOf = (token: string) => JSON.parse(Buffer.from(token.split('.')[0] ?? '', 'base64url').toString()).kid;
+    const published = ({ publicKeys }: ReturnType<typeof tokensOf>, time: string) =>
+      publicKeys(at(time)).map(({ keyId }) => keyId);
+
+    test('the next key is published and believed before its time, and signs from then on', async () => {
+      const ring = tokensOf([fresh, next]);
+      expect(published(ring, '08:59:59')).toEqual(['fresh', 'next']);
+      expect(kidOf(ring.sign(issuedAt('08:59:59')))).toBe('fresh');
+      expect(published(ring, '09:00:00')).toEqual(['next', 'fresh']);
+      const token = ring.sign(issuedAt('09:00:00'));
+      expect(kidOf(token)).toBe('next');
+      // By a replica whose clock is behind.
+      expect(await tokensOf([fresh, next]).read(token)).toEqual(issuedAt('09:00:00'));
+    });
+
+    test('the last token of a key is good to its end; then the key is published no more, and worth nothing', async () => {
+      const last = tokensOf([fresh]).sign(issuedAt('08:59:59'));
+      const ring = tokensOf([fresh, next]);
+      expect(await ring.read(last)).toEqual(issuedAt('08:59:59'));
+      // Five minutes of a token, and one for clocks.
+      expect(published(ring, '09:05:59')).toEqual(['next', 'fresh']);
+      expect(published(ring, '09:06:00')).toEqual(['next']);
+      // By who has got hold of the old key.
+      for (const time of ['09:03:00', '12:00:00']) {
+        const forged = tokensOf([fresh]).sign(issuedAt(time));
+        expect((await ring.read(forged))?.expireTime).toEqual(at('09:06:00'));
+      }
+    });
+
+    test('a token is forgotten with its key, also where another takes the id', async () => {
+      let list: readonly KeyEntry[] = [fresh, old];
+      const ring = tokensOf(() => list);
+      const token = tokensOf([old]).sign(claims);
+      expect(await ring.read(token)).toEqual(claims);
+      list = [fresh];
+      expect(await ring.read(token)).toBeUndefined();
+      list = [fresh, { keyId: 'old', key: Buffer.alloc(32, 10) }];
+      expect(await ring.read(token)).toBeUndefined();
+      list = [fresh, { ...old }];
+      expect(await ring.read(token)).toEqual(claims);
+      expect(kidOf(ring.sign(claims))).toBe('fresh');
+      list = [old];
+      expect(kidOf(ring.sign(claims))).toBe('old');
+    });
+
+    test('a token that is checked while its key is taken out is not remembered', async () => {
+      let list: readonly KeyEntry[] = [fresh, old];
+      const ring = tokensOf(() => list);
+      const token = tokensOf([old]).sign(claims);
+      const checking = ring.read(token);
+      list = [fresh];
+      await checking;
+      expect(await ring.read(token)).toBeUndefined();
+    });
   });
 
   test('are believed where everything is in order, or the forgeries below would prove nothing', async () => {

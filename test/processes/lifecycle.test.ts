@@ -2,7 +2,7 @@
 
 import { once } from 'node:events';
 import { existsSync, readFileSync } from 'node:fs';
-import { chmod, mkdtemp, realpath, rm } from 'node:fs/promises';
+import { chmod, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
@@ -14,6 +14,7 @@ import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createAppClient } from '../../clients/app/client.ts';
 import { startEmbeddedPostgres } from '../../server/development/embedded-postgres.ts';
+import { createAuthority, thisMachine } from '../support/certificate.ts';
 import { eventually } from '../support/eventually.ts';
 import { type MailServer, startMailServer } from '../support/mail-server.ts';
 import { createDatabase, type TestDatabase } from '../support/postgres.ts';
@@ -50,6 +51,11 @@ const wrong: Readonly<Record<string, readonly [value: string, takes: string]>> =
   COUNTERSIGN_MODE: ['staging', 'development or production'],
   COUNTERSIGN_PUBLIC_ADDRESS: ['8080', 'host:port'],
   COUNTERSIGN_INTERNAL_ADDRESS: ['127.0.0.1:99999', 'host:port'],
+  COUNTERSIGN_PUBLIC_TLS_CERT: ['package.json', 'PEM file with a certificate'],
+  COUNTERSIGN_PUBLIC_TLS_KEY: ['/no/s3cret-word.pem', 'private key of the certificate'],
+  COUNTERSIGN_INTERNAL_TLS_CERT: ['/no/s3cret-word.pem', 'PEM file with a certificate'],
+  COUNTERSIGN_INTERNAL_TLS_KEY: ['package.json', 'private key of the certificate'],
+  COUNTERSIGN_INTERNAL_CLIENT_CA: ['package.json', 'PEM file with the authorities of clients'],
   COUNTERSIGN_PUBLIC_URL: ['ftp://example.com', 'http:// or https://'],
   DATABASE_URL: ['mysql://user:s3cret-word@host/db', 'postgres://'],
   COUNTERSIGN_DATABASE_POOL: ['1', 'from 2 to 1000'],
@@ -78,6 +84,8 @@ const wrong: Readonly<Record<string, readonly [value: string, takes: string]>> =
   COUNTERSIGN_MAILBOX_SMTP_ADDRESS: [':1025', 'host:port'],
   COUNTERSIGN_CODE_KEYS: ['one:s3cret-word', 'base64 of 32 random bytes'],
   COUNTERSIGN_SIGNING_KEYS: [`a:${'s3cret-word'.repeat(8)}`, 'base64 of 32 random bytes'],
+  COUNTERSIGN_CODE_KEYS_FILE: ['/no/s3cret-word.keys', 'the path of a file with keys'],
+  COUNTERSIGN_SIGNING_KEYS_FILE: ['package.json', 'the path of a file with keys: entry 1 is not id:base64'],
   COUNTERSIGN_SERVICE_TOKEN: ['s3cret-word', '16 to 256 printable characters'],
   COUNTERSIGN_SERVICE_TOKENS: ['login:everything:s3cret-word', 'scopes of accounts, sessions, support, legacy'],
   COUNTERSIGN_MINIMUM_CLIENT_VERSION: ['two', 'a version such as 2.3'],
@@ -179,6 +187,78 @@ describe('settings', () => {
     expect(stderr).toMatch(new RegExp(`^countersign: ${name} [^\\n]*COUNTERSIGN_PROXY_ENDS_TLS=yes[^\\n]*\\n$`));
     const server = await serve({ ...env(), [name]: address, COUNTERSIGN_PROXY_ENDS_TLS: 'yes' });
     await server.kill();
+  });
+
+  describe('in files', () => {
+    let folder: string;
+    const at = (name: string) => join(folder, name);
+    const authority = createAuthority();
+    beforeAll(async () => {
+      folder = await mkdtemp(join(tmpdir(), 'countersign-settings-'));
+      const [one, other] = [authority.issue(thisMachine), authority.issue(thisMachine)];
+      await Promise.all([
+        writeFile(at('keys'), `a:${Buffer.alloc(32, 1).toString('base64')}\n`),
+        writeFile(at('cert'), one.cert),
+        writeFile(at('key'), one.key),
+        writeFile(at('other-key'), other.key),
+        writeFile(at('ca'), authority.cert),
+      ]);
+    });
+    afterAll(() => rm(folder, { recursive: true, force: true }));
+
+    test('production starts with keys in files, and with certificates off loopback; its addresses say https', async () => {
+      const { COUNTERSIGN_CODE_KEYS: _, COUNTERSIGN_SIGNING_KEYS: __, ...without } = env();
+      const server = await serve({
+        ...without,
+        COUNTERSIGN_CODE_KEYS_FILE: at('keys'),
+        COUNTERSIGN_SIGNING_KEYS_FILE: at('keys'),
+        COUNTERSIGN_PUBLIC_ADDRESS: '0.0.0.0:0',
+        COUNTERSIGN_PUBLIC_TLS_CERT: at('cert'),
+        COUNTERSIGN_PUBLIC_TLS_KEY: at('key'),
+        COUNTERSIGN_INTERNAL_ADDRESS: '0.0.0.0:0',
+        COUNTERSIGN_INTERNAL_TLS_CERT: at('cert'),
+        COUNTERSIGN_INTERNAL_TLS_KEY: at('key'),
+      });
+      expect([server.publicUrl, server.internalUrl].map((url) => new URL(url).protocol)).toEqual(['https:', 'https:']);
+      await server.kill();
+    });
+
+    test.each<readonly [string, () => Record<string, string>, string]>([
+      [
+        'keys both in the setting and in a file',
+        () => ({ COUNTERSIGN_CODE_KEYS_FILE: at('keys') }),
+        'COUNTERSIGN_CODE_KEYS and COUNTERSIGN_CODE_KEYS_FILE: one of them, not both',
+      ],
+      [
+        'a certificate without its key',
+        () => ({ COUNTERSIGN_PUBLIC_TLS_CERT: at('cert') }),
+        'COUNTERSIGN_PUBLIC_TLS_KEY is missing: COUNTERSIGN_PUBLIC_TLS_CERT needs it',
+      ],
+      [
+        'a certificate with the key of another',
+        () => ({ COUNTERSIGN_INTERNAL_TLS_CERT: at('cert'), COUNTERSIGN_INTERNAL_TLS_KEY: at('other-key') }),
+        'COUNTERSIGN_INTERNAL_TLS_CERT takes a certificate that fits COUNTERSIGN_INTERNAL_TLS_KEY: the key is not that of the certificate',
+      ],
+      [
+        'authorities of clients without a certificate of its own',
+        () => ({ COUNTERSIGN_INTERNAL_CLIENT_CA: at('ca') }),
+        'COUNTERSIGN_INTERNAL_TLS_CERT is missing: COUNTERSIGN_INTERNAL_CLIENT_CA needs it',
+      ],
+      [
+        'a certificate for the other listener alone',
+        () => ({
+          COUNTERSIGN_INTERNAL_ADDRESS: '0.0.0.0:0',
+          COUNTERSIGN_PUBLIC_TLS_CERT: at('cert'),
+          COUNTERSIGN_PUBLIC_TLS_KEY: at('key'),
+        }),
+        'COUNTERSIGN_INTERNAL_ADDRESS is not loopback and would speak cleartext: set COUNTERSIGN_INTERNAL_TLS_CERT, or',
+      ],
+    ])('production does not start with %s', async (_, settings, words) => {
+      const { code, stderr } = await endOf({ ...env(), ...settings() });
+      expect(code).toBe(78);
+      expect(stderr).toContain(`countersign: ${words}`);
+      expect(stderr).toMatch(/^[^\n]+\n$/);
+    });
   });
 
   const locationFiles = takesAnyText.filter((name) => name.startsWith('COUNTERSIGN_GEOIP_'));
