@@ -42,10 +42,15 @@ export interface TlsOptions {
   readonly now: () => Date;
 }
 
+/** ms in which files that are replaced together are seen one after the other. */
+const togetherMs = 250;
+
 /** @throws Error that names the setting and what is wrong. */
 export async function openTls(files: TlsFiles, { log, now }: TlsOptions): Promise<OpenTls> {
   const open: WatchedFile<string>[] = [];
+  let renewing: NodeJS.Timeout | undefined;
   const close = () => {
+    clearTimeout(renewing);
     for (const file of open) file.close();
   };
   const watch = async ({ setting, file }: SettingFile, parse: (pem: string) => unknown) => {
@@ -67,7 +72,7 @@ export async function openTls(files: TlsFiles, { log, now }: TlsOptions): Promis
       key: key.current(),
       clientCa: clientCa?.current(),
     });
-    const settings = [files.cert, files.key, files.clientCa].map((each) => each?.setting);
+    const settings = [files.cert, files.key, files.clientCa].flatMap((each) => each?.setting ?? []);
 
     let current = asTheyStand();
     try {
@@ -82,7 +87,6 @@ export async function openTls(files: TlsFiles, { log, now }: TlsOptions): Promis
       try {
         checkFit(next);
       } catch (error) {
-        // They are replaced one after the other: mostly it takes a moment until they fit.
         log.warn({ settings, why: whyOf(error) }, 'new TLS files do not fit together yet, those before stay in use');
         return;
       }
@@ -90,9 +94,21 @@ export async function openTls(files: TlsFiles, { log, now }: TlsOptions): Promis
       const { validTo, fingerprint256 } = new X509Certificate(current.cert);
       log.info({ setting: files.cert.setting, validTo, fingerprint256 }, 'new TLS files are in use');
       warnOfDates(files, current, { log, now });
-      for (const listener of listeners) listener(current);
+      for (const listener of listeners) {
+        try {
+          listener(current);
+        } catch (error) {
+          log.error({ settings, err: error }, 'new TLS files could not be taken up');
+        }
+      }
     };
-    for (const file of open) file.onChange(renew);
+    for (const file of open) {
+      file.onChange(() => {
+        clearTimeout(renewing);
+        renewing = setTimeout(renew, togetherMs);
+        renewing.unref();
+      });
+    }
     return {
       current: () => current,
       onChange: (listener) => {
