@@ -10,9 +10,11 @@ import { createMailer } from './delivery/email.ts';
 import { createFcmSender } from './delivery/fcm.ts';
 import { startLiveStreams } from './delivery/live.ts';
 import { startOutbox } from './delivery/outbox.ts';
+import { createDirectoryClient } from './directory/directory-client.ts';
 import { createEmbeddedDirectory } from './directory/embedded.ts';
 import { createPasswordPolicy, type OpenPasswordPolicy } from './directory/password-policy.ts';
 import { createPasswords, type Passwords } from './directory/passwords.ts';
+import { createRemoteDirectory } from './directory/remote.ts';
 import type { PushService } from './domain/delivery.ts';
 import { type Address, ConfigError } from './environment.ts';
 import type { Deps } from './flows/accounts.ts';
@@ -46,7 +48,7 @@ import { createDeliveryLog } from './store/delivery-log.ts';
 import { readJobStats } from './store/job-stats.ts';
 import { maintain, makePartitions } from './store/maintenance.ts';
 import { migrate } from './store/migrate.ts';
-import { createDirectoryEntries, createDirectoryWriter, createStore } from './store/store.ts';
+import { createDirectoryEntries, createDirectoryWriter, createMetAccounts, createStore } from './store/store.ts';
 import { createLiveStore } from './store/streams.ts';
 
 /** What development mode fills in, and production must be given. */
@@ -88,8 +90,7 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
   const replicaId = random.uuid(clock.now());
   telemetry.observeJobs(() => readJobStats(database));
   const bus = startPostgresBus(config.databaseUrl, log);
-  const passwords = hashing ?? (await createPasswords(config.hashesAtOnce, 200));
-  const directory = createEmbeddedDirectory(createDirectoryEntries(database), passwords);
+  const { directory, directoryWriter, closeDirectory } = await openDirectory(config, database, clock, log, hashing);
   const codes = createCodes(files.codeKeys, config.limits.codeDigits);
   // What decides how an account's devices are reached.
   const appSettings = { limits: config.limits, pushServices: pushServicesOf(config) };
@@ -127,7 +128,7 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
         await makePartitions(config.databaseUrl, clock.now());
       },
     }),
-    directoryWriter: createDirectoryWriter(database, passwords.hash),
+    directoryWriter,
     passwordPolicy,
   };
   telemetry.observeOpenStreams(live.openStreams);
@@ -138,6 +139,7 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
       clock,
       codes,
       directory,
+      accountsElsewhere: directoryWriter === undefined,
       log,
       telemetry,
       brand,
@@ -185,6 +187,7 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
     await Promise.all([senders.apns?.close(), senders.fcm?.close()]);
     places.close();
     files.close();
+    closeDirectory();
     await passwordPolicy.close();
     await bus.stop();
     await database.close();
@@ -207,6 +210,27 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
     ({ address, encrypted }) => `${encrypted ? 'https' : 'http'}://${hostOf(address)}:${address.port}`,
   );
   return { publicAddress: publicAddress ?? '', internalAddress: internalAddress ?? '', deps, stop };
+}
+
+/** Where accounts live: beside our own tables, or in the customer's system, where nothing of ours writes. */
+async function openDirectory(
+  config: AppConfig,
+  database: Database,
+  clock: Clock,
+  log: Logger,
+  hashing: Passwords | undefined,
+): Promise<Pick<Deps, 'directory' | 'directoryWriter'> & { readonly closeDirectory: () => void }> {
+  if (config.directory !== undefined) {
+    const client = createDirectoryClient(config.directory, log);
+    const directory = createRemoteDirectory(client, createMetAccounts(database, clock.now));
+    return { directory, directoryWriter: undefined, closeDirectory: client.close };
+  }
+  const passwords = hashing ?? (await createPasswords(config.hashesAtOnce, 200));
+  return {
+    directory: createEmbeddedDirectory(createDirectoryEntries(database), passwords),
+    directoryWriter: createDirectoryWriter(database, passwords.hash),
+    closeDirectory: () => {},
+  };
 }
 
 /** The push services that are configured. */

@@ -49,6 +49,8 @@ export interface Config {
   readonly databaseUrl: string | undefined;
   readonly databasePoolSize: number;
   readonly databasePatienceMs: number;
+  /** Where accounts live, if not beside our own tables. */
+  readonly directory: DirectoryConfig | undefined;
   readonly smtpUrl: string | undefined;
   /** Where mail goes when `smtpUrl` does not take it. */
   readonly smtpFallbackUrl: string | undefined;
@@ -94,6 +96,15 @@ export interface Config {
   /** What asks even a trusted device for a code. */
   readonly stepUpOn: readonly StepUp[];
   readonly limits: Limits;
+}
+
+/** The customer's own system, and how it is reached. */
+export interface DirectoryConfig {
+  readonly url: string;
+  readonly token: string | undefined;
+  /** Certificates to trust instead of the system's, PEM. */
+  readonly ca: string | undefined;
+  readonly patienceMs: number;
 }
 
 /** Apple's token authentication, and where the service is. */
@@ -184,6 +195,7 @@ export function readConfig(given: Environment): Config {
     databaseUrl: url(env, 'DATABASE_URL', ['postgres:', 'postgresql:']),
     databasePoolSize: integer(env, 'COUNTERSIGN_DATABASE_POOL', 20, 2, 1_000),
     databasePatienceMs: duration(env, 'COUNTERSIGN_DATABASE_PATIENCE', '1200ms', '100ms', '30s'),
+    directory: directory(env),
     smtpUrl: url(env, 'SMTP_URL', ['smtp:', 'smtps:']),
     smtpFallbackUrl: url(env, 'SMTP_FALLBACK_URL', ['smtp:', 'smtps:']),
     mailFrom: mailFrom(env, 'COUNTERSIGN_MAIL_FROM'),
@@ -208,7 +220,7 @@ export function readConfig(given: Environment): Config {
     signingKeys: keys(env, 'COUNTERSIGN_SIGNING_KEYS', 'COUNTERSIGN_SIGNING_KEYS_FILE'),
     tokenIssuer: env['COUNTERSIGN_TOKEN_ISSUER'] || 'countersign',
     tokenAudience: env['COUNTERSIGN_TOKEN_AUDIENCE'] || 'countersign',
-    developmentServiceToken: developmentToken(env, 'COUNTERSIGN_SERVICE_TOKEN'),
+    developmentServiceToken: bearerToken(env, 'COUNTERSIGN_SERVICE_TOKEN'),
     serviceTokens: serviceTokens(env, 'COUNTERSIGN_SERVICE_TOKENS'),
     minimumVersions: minimumVersions(env, 'COUNTERSIGN_MINIMUM_CLIENT_VERSION', '2.3'),
     pendingVersions: perPlatform(env, 'COUNTERSIGN_PENDING_CLIENT_VERSION', version),
@@ -252,6 +264,12 @@ function refuseUnfit(env: Environment, config: Config): void {
   const { protocol, hostname } = new URL(config.publicUrl);
   if (protocol !== 'https:' && !isLoopback(hostname)) {
     throw new ConfigError('COUNTERSIGN_PUBLIC_URL takes a URL that begins with https:// in production');
+  }
+  const elsewhere = config.directory && new URL(config.directory.url);
+  if (elsewhere?.protocol === 'http:' && !isLoopback(elsewhere.hostname) && !config.proxyEndsTls) {
+    throw new ConfigError(
+      'COUNTERSIGN_DIRECTORY_URL is not loopback and would carry passwords in cleartext: it takes https://, or set COUNTERSIGN_PROXY_ENDS_TLS=yes where a proxy on the way speaks TLS',
+    );
   }
   for (const [setting, { host }, ownTls, certificate] of [
     ['COUNTERSIGN_PUBLIC_ADDRESS', config.publicAddress, config.publicTls, 'COUNTERSIGN_PUBLIC_TLS_CERT'],
@@ -331,6 +349,19 @@ function dkim(env: Environment): DkimSettings | undefined {
   );
 }
 
+function directory(env: Environment): DirectoryConfig | undefined {
+  // Read in any case, so that a wrong one is told.
+  const place = url(env, 'COUNTERSIGN_DIRECTORY_URL', ['http:', 'https:']);
+  const token = bearerToken(env, 'COUNTERSIGN_DIRECTORY_TOKEN');
+  const ca = pemOf(env, 'COUNTERSIGN_DIRECTORY_CA', certificateFile, parseCertificates);
+  const patienceMs = duration(env, 'COUNTERSIGN_DIRECTORY_PATIENCE', '2s', '100ms', '30s');
+  if (place !== undefined) return { url: place, token, ca, patienceMs };
+  // Or sign-ins would go to a directory of our own that knows nobody.
+  if (token !== undefined) together({ COUNTERSIGN_DIRECTORY_TOKEN: token, COUNTERSIGN_DIRECTORY_URL: place });
+  if (ca !== undefined) together({ COUNTERSIGN_DIRECTORY_CA: ca, COUNTERSIGN_DIRECTORY_URL: place });
+  return undefined;
+}
+
 function apns(env: Environment): ApnsConfig | undefined {
   const takes = "the path of Apple's .p8 key file";
   const tenLetters = /^[A-Z0-9]{10}$/;
@@ -347,7 +378,7 @@ function apns(env: Environment): ApnsConfig | undefined {
   // Read in any case, so that a wrong one is told.
   const production = address(env, 'COUNTERSIGN_APNS_ADDRESS', 'api.push.apple.com:443');
   const sandbox = address(env, 'COUNTERSIGN_APNS_SANDBOX_ADDRESS', 'api.sandbox.push.apple.com:443');
-  const ca = fileOf(env, 'COUNTERSIGN_APNS_CA', 'the path of a PEM file with certificates')?.toString();
+  const ca = pemOf(env, 'COUNTERSIGN_APNS_CA', certificateFile, parseCertificates);
   return (
     given && {
       key: given.COUNTERSIGN_APNS_KEY,
@@ -423,16 +454,20 @@ function orRefuse<T>(name: string, takes: string, read: () => T): T {
   }
 }
 
+const certificateFile = 'the path of a PEM file with certificates';
+
+function pemOf(env: Environment, name: string, takes: string, check: (text: string) => unknown): string | undefined {
+  const text = fileOf(env, name, takes)?.toString();
+  if (text !== undefined) orRefuse(name, takes, () => check(text));
+  return text;
+}
+
 /** Read here too, so that a wrong one is told at once. */
 function tls(
   env: Environment,
   names: { readonly cert: string; readonly key: string; readonly clientCa?: string },
 ): TlsFiles | undefined {
-  const pem = (name: string, takes: string, check: (text: string) => unknown) => {
-    const text = fileOf(env, name, takes)?.toString();
-    if (text !== undefined) orRefuse(name, takes, () => check(text));
-    return text;
-  };
+  const pem = (name: string, takes: string, check: (text: string) => unknown) => pemOf(env, name, takes, check);
   const cert = pem(names.cert, 'the path of a PEM file with a certificate and its chain', parseCertificates);
   const key = pem(names.key, 'the path of a PEM file with the private key of the certificate', parsePrivateKey);
   const clientCa =
@@ -451,7 +486,7 @@ function tls(
   };
 }
 
-function developmentToken(env: Environment, name: string): string | undefined {
+function bearerToken(env: Environment, name: string): string | undefined {
   const text = env[name];
   if (text === undefined || text === '') return undefined;
   return /^[\x21-\x7e]{16,256}$/.test(text) ? text : refuse(name, '16 to 256 printable characters without spaces');

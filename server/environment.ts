@@ -69,7 +69,7 @@ export function address(env: Environment, name: string, fallback: string): Addre
 }
 
 export function isLoopback(host: string): boolean {
-  return host === 'localhost' || host === '::1' || host.startsWith('127.');
+  return host === 'localhost' || host === '::1' || host === '[::1]' || /^127(\.\d{1,3}){3}$/.test(host);
 }
 
 export function url(env: Environment, name: string, protocols: readonly string[]): string | undefined {

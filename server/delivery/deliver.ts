@@ -30,6 +30,11 @@ export interface DeliverDeps {
   readonly clock: Clock;
   readonly codes: Codes;
   readonly directory: Directory;
+  /**
+   * Whether the directory is the customer's system. Our own database is waited for; that system is asked again with the message's
+   * next try, so that an account of which it makes no sense holds up nobody else's mail.
+   */
+  readonly accountsElsewhere: boolean;
   readonly deliveries: DeliveryLog;
   readonly mailer: Mailer;
   /** Those that are configured. */
@@ -101,12 +106,7 @@ async function attempt(deps: DeliverDeps, taken: TakenDelivery, stopped: AbortSi
   const { telemetry } = deps;
   const { delivery } = taken;
   const channel = channelOf(delivery);
-  const account = await insist(() => deps.directory.getAccount(delivery.accountId), stopped);
-  const letter = await write(deps, taken, account).catch((error): Letter => {
-    // A key that is not here yet, or a bug: another replica, or the next release, may do better.
-    deps.log.error({ err: error, deliveryId: delivery.deliveryId }, 'a message could not be written');
-    return { kind: 'unwritten', why: 'it could not be written; see the log' };
-  });
+  const letter = await letterFor(deps, taken, stopped);
   const isSent = letter.kind === 'outgoing';
   if (isSent && delivery.attempts.length === 0) {
     telemetry.delivery.handedOver(channel, (deps.clock.now().getTime() - delivery.createTime.getTime()) / 1000);
@@ -220,6 +220,24 @@ type Letter =
     }
   | { readonly kind: 'none'; readonly why: string }
   | { readonly kind: 'unwritten'; readonly why: string };
+
+async function letterFor(deps: DeliverDeps, taken: TakenDelivery, stopped: AbortSignal): Promise<Letter> {
+  const { accountId, deliveryId } = taken.delivery;
+  const ask = () => deps.directory.getAccount(accountId);
+  let account: DirectoryAccount | undefined;
+  try {
+    account = await (deps.accountsElsewhere ? ask() : insist(ask, stopped));
+  } catch (error) {
+    if (!deps.accountsElsewhere || !isAway(error)) throw error;
+    deps.log.warn({ err: error, deliveryId }, 'whom a message goes to could not be asked');
+    return { kind: 'unwritten', why: 'the directory of accounts did not answer' };
+  }
+  return write(deps, taken, account).catch((error): Letter => {
+    // A key that is not here yet, or a bug: another replica, or the next release, may do better.
+    deps.log.error({ err: error, deliveryId }, 'a message could not be written');
+    return { kind: 'unwritten', why: 'it could not be written; see the log' };
+  });
+}
 
 const nothing = (why: string): Letter => ({ kind: 'none', why: `not sent: ${why}` });
 

@@ -16,7 +16,7 @@ import { startDevelopmentPush } from './push.ts';
 
 export interface Development {
   readonly config: AppConfig;
-  /** Loads the demo account and says, for a person, where everything is. */
+  /** Loads the demo account, where accounts are ours, and says, for a person, where everything is. */
   introduce(app: App): Promise<string>;
   stop(): Promise<void>;
 }
@@ -59,19 +59,7 @@ export async function startDevelopment(config: Config, log: Logger): Promise<Dev
       serviceTokens: [...config.serviceTokens, { name: 'development', scopes, hash: hashServiceToken(serviceToken) }],
     },
     introduce: async (app) => {
-      // Not created in vain: its password would be judged first, which takes a second to load.
-      const known = await app.deps.directory.lookUpAccount(demoEmail);
-      const account = { email: demoEmail, password: made.demoPassword, locale: 'en' };
-      const created =
-        known === undefined &&
-        (await createAccount(app.deps, account).then(
-          () => true,
-          (error) => {
-            if (error instanceof DomainError && error.refusal.reason === 'ACCOUNT_EXISTS') return false;
-            throw error;
-          },
-        ));
-      log.debug({ created }, 'demo account');
+      if (config.directory === undefined) await createDemo(app, made.demoPassword, log);
       return introduction(app, config, mailbox?.webUrl, serviceToken, made.demoPassword);
     },
     stop: async () => {
@@ -82,6 +70,21 @@ export async function startDevelopment(config: Config, log: Logger): Promise<Dev
 
 function keyMade(base64: string): KeySource {
   return { entries: [{ keyId: 'development', key: Buffer.from(base64, 'base64') }] };
+}
+
+async function createDemo(app: App, password: string, log: Logger): Promise<void> {
+  // Not created in vain: its password would be judged first, which takes a second to load.
+  const known = await app.deps.directory.lookUpAccount(demoEmail);
+  const created =
+    known === undefined &&
+    (await createAccount(app.deps, { email: demoEmail, password, locale: 'en' }).then(
+      () => true,
+      (error) => {
+        if (error instanceof DomainError && error.refusal.reason === 'ACCOUNT_EXISTS') return false;
+        throw error;
+      },
+    ));
+  log.debug({ created }, 'demo account');
 }
 
 function introduction(
@@ -96,8 +99,12 @@ function introduction(
     ['internal API', app.internalAddress],
     ['mailbox', mailboxUrl ?? 'none: SMTP_URL is set'],
     ['service token', serviceToken],
-    ['demo account', demoEmail],
-    ['demo password', demoPassword],
+    ...(config.directory === undefined
+      ? ([
+          ['demo account', demoEmail],
+          ['demo password', demoPassword],
+        ] as const)
+      : ([['accounts', config.directory.url]] as const)),
     ['data', resolve(config.dataDir)],
   ];
   const lines = rows.map(([name, value]) => `  ${name.padEnd(14)}  ${value}`);

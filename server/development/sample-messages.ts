@@ -197,6 +197,7 @@ export const sampleResetViews: readonly ResetPageView[] = [
   },
   { kind: 'done' },
   { kind: 'invalid' },
+  { kind: 'elsewhere' },
   { kind: 'unavailable' },
 ];
 

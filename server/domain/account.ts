@@ -16,6 +16,20 @@ export interface Account {
   readonly countries: readonly string[] | null;
 }
 
+/** An account as it begins: with two-step verification on. */
+export function newAccount(accountId: string, createTime: Date): Account {
+  return {
+    accountId,
+    createTime,
+    twoStepEnabled: true,
+    passwordChangeRequired: false,
+    passwordVersion: 1,
+    wrongCodes: 0,
+    lastWrongCodeTime: null,
+    countries: null,
+  };
+}
+
 export type VerificationAdmission =
   | { readonly kind: 'open' }
   | { readonly kind: 'wait'; readonly waitMs: number }

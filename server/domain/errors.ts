@@ -50,7 +50,8 @@ export type Refusal =
         | 'EVENT_UNKNOWN'
         | 'RESET_TOKEN_INVALID'
         | 'ACCOUNT_UNKNOWN'
-        | 'ACCOUNT_EXISTS';
+        | 'ACCOUNT_EXISTS'
+        | 'ACCOUNTS_ELSEWHERE';
     };
 
 export type Reason = Refusal['reason'];

@@ -1,4 +1,4 @@
-// The accounts, for the app's backend: only where the directory is embedded can they be created or given a password.
+// The accounts, for the app's backend: only where the directory is embedded can they be created, changed or given a password.
 
 import { type Account, admitVerification } from '../domain/account.ts';
 import { DomainError } from '../domain/errors.ts';
@@ -9,8 +9,15 @@ import type { DirectoryAccount, DirectoryWriter, PasswordPolicy } from './ports.
 import { replacePassword } from './replace-password.ts';
 
 export interface Deps extends CommonDeps {
-  readonly directoryWriter: DirectoryWriter;
+  /** Undefined where accounts live in the customer's system. */
+  readonly directoryWriter: DirectoryWriter | undefined;
   readonly passwordPolicy: PasswordPolicy;
+}
+
+/** Refuses with ACCOUNTS_ELSEWHERE where accounts and passwords are not ours to write. */
+export function writerOf({ directoryWriter }: Pick<Deps, 'directoryWriter'>): DirectoryWriter {
+  if (directoryWriter === undefined) throw new DomainError({ reason: 'ACCOUNTS_ELSEWHERE' });
+  return directoryWriter;
 }
 
 export interface AccountDetails extends DirectoryAccount {
@@ -22,16 +29,17 @@ export async function createAccount(
   deps: Deps,
   request: { readonly email: string; readonly password: string; readonly locale: string },
 ): Promise<AccountDetails> {
+  const writer = writerOf(deps);
   await refuseWeakPassword(deps, request.password, request.email);
   const now = deps.clock.now();
   const entry = {
     accountId: deps.random.uuid(now),
     email: request.email.trim(),
     locale: request.locale || 'en',
-    passwordHash: await deps.directoryWriter.hashPassword(request.password),
+    passwordHash: await writer.hashPassword(request.password),
     createTime: now,
   };
-  if (!(await deps.directoryWriter.createAccount(entry))) throw new DomainError({ reason: 'ACCOUNT_EXISTS' });
+  if (!(await writer.createAccount(entry))) throw new DomainError({ reason: 'ACCOUNT_EXISTS' });
   return getAccount(deps, { accountId: entry.accountId });
 }
 
@@ -54,6 +62,7 @@ export async function updateAccount(
   accountId: string,
   change: { readonly email?: string; readonly locale?: string },
 ): Promise<AccountDetails> {
+  writerOf(deps);
   const now = deps.clock.now();
   const newEmail = change.email?.trim();
   await decide(deps, accountId, async (tx) => {
@@ -89,19 +98,33 @@ export async function updateAccount(
 
 /** A new password: sessions and challenges end, the lock is lifted, trust stays. */
 export async function setPassword(deps: Deps, accountId: string, password: string): Promise<AccountDetails> {
+  const writer = writerOf(deps);
   const before = await getAccount(deps, { accountId });
   await refuseWeakPassword(deps, password, before.email);
-  const passwordHash = await deps.directoryWriter.hashPassword(password);
+  await noteNewPassword(deps, accountId, await writer.hashPassword(password));
+  return getAccount(deps, { accountId });
+}
+
+/**
+ * Takes note that an account has a new password in the customer's system: it brings all that SetPassword brings. Returns how many
+ * sessions it ended.
+ */
+export async function reportNewPassword(deps: Deps, accountId: string): Promise<number> {
+  // Named by the directory, it has its row: the owner is to be told also where nobody has signed in yet.
+  if ((await deps.store.findAccount(accountId)) === undefined) await deps.directory.getAccount(accountId);
+  return noteNewPassword(deps, accountId, undefined);
+}
+
+function noteNewPassword(deps: Deps, accountId: string, passwordHash: string | undefined): Promise<number> {
   const now = deps.clock.now();
-  await decide(deps, accountId, async (tx) => {
-    const [account, devices] = await Promise.all([tx.account, tx.appDevices(now)]);
+  return decide(deps, accountId, async (tx) => {
+    const [account, devices, sessions] = await Promise.all([tx.account, tx.appDevices(now), tx.countLiveSessions({})]);
     if (account === undefined) return refuse({ reason: 'ACCOUNT_UNKNOWN' });
     replacePassword(tx, { ...account, wrongCodes: 0, lastWrongCodeTime: null }, passwordHash, {}, now);
     const event = eventOf(deps, accountId, 'PASSWORD_CHANGED', now);
     appendAndAlert(deps, tx, 'PASSWORD_CHANGED', event, devices, null, now);
-    return { ok: undefined };
+    return { ok: sessions };
   });
-  return getAccount(deps, { accountId });
 }
 
 /** Forgets the wrong codes, and so lifts a wait or a lock. */
@@ -119,12 +142,22 @@ export async function resetVerification(deps: Deps, accountId: string): Promise<
 export async function deleteAccount(deps: Deps, accountId: string): Promise<void> {
   // All of it goes in one transaction, but for what would make that last longer than it may.
   await deps.store.eraseOldest(accountId);
+  const elsewhere = await entryElsewhere(deps, accountId);
   await decide(deps, accountId, async (tx) => {
     if ((await tx.account) === undefined) return refuse({ reason: 'ACCOUNT_UNKNOWN' });
-    const entry = await tx.eraseAccount();
+    const entry = (await tx.eraseAccount()) ?? elsewhere;
     if (entry !== undefined) tx.erasePasswordGuesses(guessKeys(deps, entry.email, accountId));
     return { ok: undefined };
   });
+}
+
+/**
+ * What the customer's system says of an account that is erased here: guesses are counted by its address. Where it does not say, they
+ * are forgotten within the hour, as all are.
+ */
+async function entryElsewhere(deps: Deps, accountId: string): Promise<DirectoryAccount | undefined> {
+  if (deps.directoryWriter !== undefined || (await deps.store.findAccount(accountId)) === undefined) return undefined;
+  return deps.directory.getAccount(accountId).catch(() => undefined);
 }
 
 /** Refuses a new password of the account with this address that lacks something. `field` is what the request calls it. */

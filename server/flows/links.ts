@@ -2,6 +2,7 @@
 // nothing; using it does, once.
 
 import type { DeviceDescription } from '../domain/device.ts';
+import { isAway } from '../domain/errors.ts';
 import { type LoginEvent, timeOfUuid } from '../domain/login-event.ts';
 import type { Place } from '../domain/place.ts';
 import type { Deps } from './context.ts';
@@ -27,7 +28,7 @@ export type LinkView =
       readonly device: DeviceDescription | null;
       readonly time: Date;
       readonly place: Place | null;
-      /** BCP 47; undefined where the account is gone. */
+      /** BCP 47; undefined where the account is gone, or out of reach. */
       readonly locale: string | undefined;
     }
   | { readonly kind: 'over' }
@@ -55,8 +56,14 @@ function askAbout({ device, eventId, origin }: LoginEvent, locale: string | unde
   return { kind: 'ask', about: 'event', device, time: timeOfUuid(eventId), place: origin.place, locale };
 }
 
+/** Unknown where accounts live elsewhere and are out of reach: "it wasn't me" must not wait for that. */
 async function localeOf(deps: Deps, accountId: string): Promise<string | undefined> {
-  return (await deps.directory.getAccount(accountId))?.locale;
+  try {
+    return (await deps.directory.getAccount(accountId))?.locale;
+  } catch (error) {
+    if (isAway(error)) return undefined;
+    throw error;
+  }
 }
 
 /** Says what the link says. Whatever it names is done once, also where it was said in the app before. */

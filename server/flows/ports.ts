@@ -112,11 +112,14 @@ export interface DirectoryAccount {
   readonly locale: string;
 }
 
-/** Where accounts live: embedded beside our own tables, or the customer's system. */
+/**
+ * Where accounts live: embedded beside our own tables, or the customer's system. Refuses with DEPENDENCY_UNAVAILABLE where that is
+ * out of reach, or answers what makes no sense. An account that it names has its row in the store.
+ */
 export interface Directory {
   /**
-   * Compares a password. Takes the same time for an unknown address. `account` is set where the address is known,
-   * `passwordVersion` is the one that was compared, where the directory is embedded.
+   * Compares a password. Takes the same time for an unknown address. `account` is set where the address is known, and then
+   * `passwordVersion` is one that was good no later than the password that was compared.
    */
   verifyPassword(
     email: string,

@@ -3,16 +3,19 @@
 import type { Account } from '../domain/account.ts';
 import type { AccountTransaction, SessionFilter } from './ports.ts';
 
-/** Returns the account with it; sessions that fit `ending` end. Telling of it, and what becomes of trust, is for the caller. */
+/**
+ * Returns the account with it; sessions that fit `ending` end. Telling of it, and what becomes of trust, is for the caller. Without a
+ * hash the password itself is kept elsewhere.
+ */
 export function replacePassword(
   tx: AccountTransaction,
   account: Account,
-  passwordHash: string,
+  passwordHash: string | undefined,
   ending: SessionFilter,
   now: Date,
 ): Account {
   const changed = { ...account, passwordVersion: account.passwordVersion + 1, passwordChangeRequired: false };
-  tx.setPasswordHash(passwordHash, now);
+  if (passwordHash !== undefined) tx.setPasswordHash(passwordHash, now);
   tx.saveAccount(changed);
   tx.endSessions(ending, 'PASSWORD_CHANGED', now);
   tx.closeChallenges(now);

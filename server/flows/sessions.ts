@@ -13,6 +13,7 @@ import {
   type SessionState,
 } from '../domain/session.ts';
 import { isTrusted } from '../domain/trust.ts';
+import { type Deps as AccountsDeps, reportNewPassword } from './accounts.ts';
 import {
   type Caller,
   type Deps,
@@ -259,13 +260,19 @@ export async function signOut(deps: Deps, caller: SignedInCaller, everywhere: bo
   });
 }
 
-/** Ends sessions for an internal caller, and returns how many there were. */
+/**
+ * Ends sessions for an internal caller, and returns how many there were. Where passwords are kept elsewhere, to end all of them for a
+ * new password is how that is reported.
+ */
 export async function revokeSessions(
-  deps: Deps,
+  deps: AccountsDeps,
   accountId: string,
   filter: SessionFilter,
   cause: 'REVOKED' | 'PASSWORD_CHANGED',
 ): Promise<number> {
+  const all = filter.deviceId === undefined && filter.sessionId === undefined;
+  if (cause === 'PASSWORD_CHANGED' && all && deps.directoryWriter === undefined)
+    return reportNewPassword(deps, accountId);
   const now = deps.clock.now();
   return decide(deps, accountId, async (tx) => {
     const [account, ended] = await Promise.all([tx.account, tx.countLiveSessions(filter)]);

@@ -51,6 +51,7 @@ const codes: Readonly<Record<Reason | WireReason, Code>> = {
   RESET_TOKEN_INVALID: Code.FailedPrecondition,
   ACCOUNT_UNKNOWN: Code.NotFound,
   ACCOUNT_EXISTS: Code.AlreadyExists,
+  ACCOUNTS_ELSEWHERE: Code.Unimplemented,
   PASSWORD_WEAK: Code.InvalidArgument,
   REQUEST_INVALID: Code.InvalidArgument,
   DEPENDENCY_UNAVAILABLE: Code.Unavailable,

@@ -18,6 +18,8 @@ export type ResetPageView =
   | { readonly kind: 'done' }
   /** The link was used, is too old, or is none. */
   | { readonly kind: 'invalid' }
+  /** Accounts live in the customer's system: the link was sent before. */
+  | { readonly kind: 'elsewhere' }
   | { readonly kind: 'unavailable' };
 
 export function renderResetPage(view: ResetPageView, options: PageOptions): string {
@@ -28,6 +30,9 @@ function contentOf(view: ResetPageView, texts: Texts, brandName: string): PageCo
   if (view.kind === 'ask') {
     const { heading, intro } = texts.resetPage.ask;
     return { heading, content: [paragraph(intro(brandName)), form(view, texts)] };
+  }
+  if (view.kind === 'elsewhere') {
+    return { heading: texts.resetPage.invalid.heading, content: [paragraph(texts.reasons.ACCOUNTS_ELSEWHERE)] };
   }
   const { heading, intro } = texts.resetPage[view.kind];
   return { heading, content: [paragraph(intro)] };

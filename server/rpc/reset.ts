@@ -1,6 +1,6 @@
 // `/reset`: the page where a new password is set, behind the link for who has forgotten it.
 
-import { DomainError } from '../domain/errors.ts';
+import { DomainError, type Refusal } from '../domain/errors.ts';
 import type { Deps } from '../flows/accounts.ts';
 import { lookAtResetLink, resetPassword } from '../flows/passwords.ts';
 import type { Logger } from '../platform/log.ts';
@@ -17,6 +17,7 @@ const statusOf: Readonly<Record<ResetPageView['kind'], number>> = {
   ask: 200,
   done: 200,
   invalid: 404,
+  elsewhere: 501,
   unavailable: 503,
 };
 
@@ -28,10 +29,15 @@ export function resetPage(deps: Deps, brand: Brand, log: Logger): LinkPage {
   });
   return {
     look: async (token) => {
-      const found = await lookAtResetLink(deps, token);
-      return found === undefined
-        ? show({ kind: 'invalid' })
-        : show({ kind: 'ask', token, weaknesses: [] }, found.locale);
+      try {
+        const found = await lookAtResetLink(deps, token);
+        return found === undefined
+          ? show({ kind: 'invalid' })
+          : show({ kind: 'ask', token, weaknesses: [] }, found.locale);
+      } catch (error) {
+        if (refusalOf(error)?.reason === 'ACCOUNTS_ELSEWHERE') return show({ kind: 'elsewhere' });
+        throw error;
+      }
     },
     act: async (form, ipAddress) => {
       const token = form.get('token') ?? '';
@@ -42,8 +48,9 @@ export function resetPage(deps: Deps, brand: Brand, log: Logger): LinkPage {
         log.info({ accountId }, 'password reset by link');
         return show({ kind: 'done' }, locale);
       } catch (error) {
-        const refusal = error instanceof DomainError ? error.refusal : undefined;
+        const refusal = refusalOf(error);
         if (refusal?.reason === 'RESET_TOKEN_INVALID') return show({ kind: 'invalid' });
+        if (refusal?.reason === 'ACCOUNTS_ELSEWHERE') return show({ kind: 'elsewhere' });
         if (refusal?.reason === 'RATE_LIMITED') return show({ kind: 'unavailable' });
         if (refusal?.reason !== 'PASSWORD_WEAK') throw error;
         const { locale } = (await lookAtResetLink(deps, token)) ?? {};
@@ -53,3 +60,5 @@ export function resetPage(deps: Deps, brand: Brand, log: Logger): LinkPage {
     unavailable: show({ kind: 'unavailable' }),
   };
 }
+
+const refusalOf = (error: unknown): Refusal | undefined => (error instanceof DomainError ? error.refusal : undefined);

@@ -3,7 +3,7 @@
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
 import { RevocationReason, type Sessions } from '../../gen/countersign/internal/v1/sessions_pb.ts';
-import type { Deps } from '../flows/context.ts';
+import type { Deps } from '../flows/accounts.ts';
 import { introspect, revokeSessions, signingKeys } from '../flows/sessions.ts';
 import type { Handler } from './exchange.ts';
 

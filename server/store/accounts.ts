@@ -1,6 +1,7 @@
 // The accounts' rows: our own state, and the embedded directory's entries.
 
-import type { Account } from '../domain/account.ts';
+import { sql } from 'kysely';
+import { type Account, newAccount } from '../domain/account.ts';
 import { normaliseEmail } from '../domain/email.ts';
 import type { AccountKey, DirectoryAccount } from '../flows/ports.ts';
 import { type Builder, columnsOf, columnValues, type Db, first, type Reader, statement } from './statement.ts';
@@ -112,19 +113,33 @@ const insertEntry = statement((db, p: Entry & { readonly normalisedEmail: string
 
 /** False where the address is taken. */
 export async function insertAccount(db: Db, entry: Entry): Promise<boolean> {
-  db.write(insert, {
-    accountId: entry.accountId,
-    createTime: entry.createTime,
-    twoStepEnabled: true,
-    passwordChangeRequired: false,
-    passwordVersion: 1,
-    wrongCodes: 0,
-    lastWrongCodeTime: null,
-    countries: null,
-  });
+  db.write(insert, newAccount(entry.accountId, entry.createTime));
   const normalisedEmail = normaliseEmail(entry.email);
   const inserted = await first(db, insertEntry, { ...entry, normalisedEmail, updateTime: entry.createTime });
   return inserted !== undefined;
+}
+
+/** No account's id is empty. */
+const nobody = '';
+
+const insertMet = statement<Account, unknown>(
+  (_, p) => sql`
+    with unsynchronised as (select set_config('synchronous_commit', 'off', true))
+    insert into account (account_id, create_time, two_step_enabled, password_change_required, password_version, wrong_codes)
+    select ${p.accountId}::text, ${p.createTime}::timestamptz, ${p.twoStepEnabled}::boolean,
+      ${p.passwordChangeRequired}::boolean, ${p.passwordVersion}::integer, ${p.wrongCodes}::integer
+    from unsynchronised where ${p.accountId}::text <> ${sql.lit(nobody)}
+    on conflict do nothing`,
+);
+
+/**
+ * Makes the row of an account that lives elsewhere where there is none, and returns the version of its password; for none at all it
+ * does the same in vain. The commit does not wait for the disk: what a crash forgets is made again when the account is next named,
+ * and whatever is written of it before that takes this along.
+ */
+export async function meetAccount(db: Db, accountId: string | undefined, now: Date): Promise<number | undefined> {
+  db.write(insertMet, newAccount(accountId ?? nobody, now));
+  return (await findAccount(db, accountId ?? nobody))?.passwordVersion;
 }
 
 const updatePassword = statement((db, p: Key & { readonly passwordHash: string; readonly now: Date }) =>

@@ -2,6 +2,7 @@
 
 import { sql } from 'kysely';
 import type { DirectoryEntries } from '../directory/embedded.ts';
+import type { MetAccounts } from '../directory/remote.ts';
 import { appAudience, appSends } from '../domain/challenge.ts';
 import type { AccountKey, AccountTransaction, DirectoryWriter, Store } from '../flows/ports.ts';
 import { busChannel } from '../platform/bus.ts';
@@ -218,6 +219,11 @@ export function createDirectoryEntries(database: Database): DirectoryEntries {
     byEmail: (email) => database.read((db) => accounts.directoryAccountByEmail(db, email)),
     withPassword: (email) => database.read((db) => accounts.passwordByEmail(db, email)),
   };
+}
+
+/** The accounts that live elsewhere, as far as they are known here. */
+export function createMetAccounts(database: Database, now: () => Date): MetAccounts {
+  return { meet: (accountId) => database.autocommit((db) => accounts.meetAccount(db, accountId, now())) };
 }
 
 /** Creates accounts of the embedded directory. */

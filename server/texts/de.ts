@@ -253,6 +253,7 @@ export const de: Texts = {
     RESET_TOKEN_INVALID: 'Dieser Link wurde schon benutzt oder ist zu alt. Bitte fordern Sie einen neuen an.',
     ACCOUNT_UNKNOWN: 'Dieses Konto gibt es nicht.',
     ACCOUNT_EXISTS: 'Mit dieser E-Mail-Adresse gibt es schon ein Konto.',
+    ACCOUNTS_ELSEWHERE: 'Konten und Passwörter werden in einem anderen System verwaltet, nicht hier.',
     PASSWORD_WEAK: 'Bitte wählen Sie ein stärkeres Passwort.',
     REQUEST_INVALID: 'In den Angaben fehlt etwas, oder etwas stimmt nicht.',
     DEPENDENCY_UNAVAILABLE: 'Das geht gerade nicht. Bitte versuchen Sie es gleich noch einmal.',

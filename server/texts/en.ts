@@ -248,6 +248,7 @@ export const en: Texts = {
     RESET_TOKEN_INVALID: 'This link was used already or is too old. Please ask for a new one.',
     ACCOUNT_UNKNOWN: 'There is no such account.',
     ACCOUNT_EXISTS: 'There is an account with this e-mail address already.',
+    ACCOUNTS_ELSEWHERE: 'Accounts and passwords are managed in another system, not here.',
     PASSWORD_WEAK: 'Please choose a stronger password.',
     REQUEST_INVALID: 'Something is missing or not right in what was entered.',
     DEPENDENCY_UNAVAILABLE: 'This does not work right now. Please try again in a moment.',

@@ -250,6 +250,7 @@ export const es: Texts = {
     RESET_TOKEN_INVALID: 'Este enlace ya se ha usado o es demasiado antiguo. Solicite uno nuevo.',
     ACCOUNT_UNKNOWN: 'Esa cuenta no existe.',
     ACCOUNT_EXISTS: 'Ya existe una cuenta con esta dirección de correo.',
+    ACCOUNTS_ELSEWHERE: 'Las cuentas y las contraseñas se gestionan en otro sistema, no aquí.',
     PASSWORD_WEAK: 'Elija una contraseña más segura.',
     REQUEST_INVALID: 'Falta algún dato o no es correcto.',
     DEPENDENCY_UNAVAILABLE: 'Esto no funciona en este momento. Inténtelo de nuevo dentro de un momento.',

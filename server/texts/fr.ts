@@ -252,6 +252,7 @@ export const fr: Texts = {
     RESET_TOKEN_INVALID: 'Ce lien a déjà été utilisé ou est trop ancien. Veuillez en demander un nouveau.',
     ACCOUNT_UNKNOWN: 'Ce compte n’existe pas.',
     ACCOUNT_EXISTS: 'Un compte existe déjà avec cette adresse e-mail.',
+    ACCOUNTS_ELSEWHERE: 'Les comptes et les mots de passe sont gérés dans un autre système, pas ici.',
     PASSWORD_WEAK: 'Veuillez choisir un mot de passe plus sûr.',
     REQUEST_INVALID: 'Une information est manquante ou incorrecte.',
     DEPENDENCY_UNAVAILABLE: 'Cela ne fonctionne pas pour le moment. Veuillez réessayer dans un instant.',

@@ -250,6 +250,7 @@ export const it: Texts = {
     RESET_TOKEN_INVALID: 'Questo link è già stato usato o è troppo vecchio. Richiedine uno nuovo.',
     ACCOUNT_UNKNOWN: 'Questo account non esiste.',
     ACCOUNT_EXISTS: 'Esiste già un account con questo indirizzo e-mail.',
+    ACCOUNTS_ELSEWHERE: 'Gli account e le password sono gestiti in un altro sistema, non qui.',
     PASSWORD_WEAK: 'Scegli una password più sicura.',
     REQUEST_INVALID: 'Tra i dati inseriti manca qualcosa o qualcosa non è corretto.',
     DEPENDENCY_UNAVAILABLE: 'Al momento non funziona. Riprova tra poco.',

@@ -247,6 +247,7 @@ export const ja: Texts = {
     RESET_TOKEN_INVALID: 'このリンクはすでに使用されたか、古くなっています。新しいリンクを請求してください。',
     ACCOUNT_UNKNOWN: 'このアカウントは存在しません。',
     ACCOUNT_EXISTS: 'このメールアドレスのアカウントはすでに存在します。',
+    ACCOUNTS_ELSEWHERE: 'アカウントとパスワードは、ここではなく別のシステムで管理されています。',
     PASSWORD_WEAK: 'より強力なパスワードを設定してください。',
     REQUEST_INVALID: '入力内容に不足または誤りがあります。',
     DEPENDENCY_UNAVAILABLE: '現在ご利用いただけません。しばらくしてからもう一度お試しください。',

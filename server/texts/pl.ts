@@ -246,6 +246,7 @@ export const pl: Texts = {
     RESET_TOKEN_INVALID: 'Ten link został już użyty lub jest zbyt stary. Poproś o nowy.',
     ACCOUNT_UNKNOWN: 'Takie konto nie istnieje.',
     ACCOUNT_EXISTS: 'Konto z tym adresem e-mail już istnieje.',
+    ACCOUNTS_ELSEWHERE: 'Kontami i hasłami zarządza się w innym systemie, nie tutaj.',
     PASSWORD_WEAK: 'Wybierz silniejsze hasło.',
     REQUEST_INVALID: 'Brakuje jakichś danych lub są nieprawidłowe.',
     DEPENDENCY_UNAVAILABLE: 'To teraz nie działa. Spróbuj ponownie za chwilę.',

@@ -247,6 +247,7 @@ export const ptBR: Texts = {
     RESET_TOKEN_INVALID: 'Este link já foi usado ou é antigo demais. Solicite um novo.',
     ACCOUNT_UNKNOWN: 'Esta conta não existe.',
     ACCOUNT_EXISTS: 'Já existe uma conta com este endereço de e-mail.',
+    ACCOUNTS_ELSEWHERE: 'As contas e as senhas são gerenciadas em outro sistema, não aqui.',
     PASSWORD_WEAK: 'Escolha uma senha mais forte.',
     REQUEST_INVALID: 'Falta alguma informação ou ela está incorreta.',
     DEPENDENCY_UNAVAILABLE: 'Isto não está funcionando agora. Tente novamente em instantes.',

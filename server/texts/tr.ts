@@ -251,6 +251,7 @@ export const tr: Texts = {
     RESET_TOKEN_INVALID: 'Bu bağlantı daha önce kullanıldı veya çok eski. Lütfen yenisini isteyin.',
     ACCOUNT_UNKNOWN: 'Böyle bir hesap yok.',
     ACCOUNT_EXISTS: 'Bu e-posta adresiyle zaten bir hesap var.',
+    ACCOUNTS_ELSEWHERE: 'Hesaplar ve parolalar burada değil, başka bir sistemde yönetiliyor.',
     PASSWORD_WEAK: 'Lütfen daha güçlü bir parola seçin.',
     REQUEST_INVALID: 'Girilen bilgilerde bir eksik veya yanlış var.',
     DEPENDENCY_UNAVAILABLE: 'Bu şu anda çalışmıyor. Lütfen biraz sonra yeniden deneyin.',

@@ -224,6 +224,7 @@ export const zhHans: Texts = {
     RESET_TOKEN_INVALID: '此链接已被使用过或已过期。请重新请求链接。',
     ACCOUNT_UNKNOWN: '此账号不存在。',
     ACCOUNT_EXISTS: '使用此邮箱地址的账号已存在。',
+    ACCOUNTS_ELSEWHERE: '账号和密码在其他系统中管理，不在这里。',
     PASSWORD_WEAK: '请选择更安全的密码。',
     REQUEST_INVALID: '输入的内容有缺失或不正确。',
     DEPENDENCY_UNAVAILABLE: '目前无法使用。请稍后再试。',
