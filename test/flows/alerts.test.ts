@@ -7,7 +7,13 @@ import { codeIn, type Mail } from '../support/mail-server.ts';
 import { type PushServers, startPushServers } from '../support/push.ts';
 import { askForCode, registerFcm } from '../support/push-devices.ts';
 import { refusal } from '../support/refusal.ts';
-import { startTestServer, type TestAccount, type TestDevice, type TestServer } from '../support/server.ts';
+import {
+  accountsAreElsewhere,
+  startTestServer,
+  type TestAccount,
+  type TestDevice,
+  type TestServer,
+} from '../support/server.ts';
 
 let push: PushServers;
 let server: TestServer;
@@ -136,7 +142,7 @@ describe('told by e-mail, and on the other trusted devices', () => {
 
   test('a new password', async () => {
     const { account, token } = await owned();
-    await server.service.accounts.setPassword({ accountId: account.accountId, password: 'quite another one' });
+    await server.setPassword(account, 'quite another one');
     const { subjects, pushed } = await told(account, 3, token, 1);
     expect(subjects[2]).toMatch(/password/i);
     expect(pushed).toEqual(['password_changed']);
@@ -146,6 +152,7 @@ describe('told by e-mail, and on the other trusted devices', () => {
     const { account, phone, tablet, token } = await owned();
     const tabletToken = await registerFcm(tablet.client);
     const asked = await askForCode(server, account);
+    await Promise.all([push.fcm.waitFor(token), push.fcm.waitFor(tabletToken)]);
     await phone.client.twoStepAuth.denyChallenge({ challengeId: asked.challenge.challengeId });
     await vi.waitFor(() => {
       const kinds = (to: string) =>
@@ -180,7 +187,8 @@ function press(url: string, headers: Record<string, string> = {}): Promise<Respo
   return fetch(`${server.publicUrl}/deny`, { method: 'POST', body: new URLSearchParams({ token }), headers });
 }
 
-test('a notice that is late goes to the address that the account had then', async () => {
+// An address that changes elsewhere, changes without a word to us.
+test.skipIf(accountsAreElsewhere())('a notice that is late goes to the address that the account had then', async () => {
   const account = await server.createAccount();
   server.mail.behave(account.email, ['ok', 'greylisted']);
   await server.signInNewDevice(account);

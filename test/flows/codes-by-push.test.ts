@@ -119,7 +119,7 @@ describe('a code by push', () => {
     push.fcm.behave(token, [fcmAnswers.unavailable('2'), 'ok']);
     const asked = await askForCode(server, account);
     await vi.waitFor(() => expect(push.fcm.attemptsOf(token)).toHaveLength(1), quickly);
-    await server.service.accounts.setPassword({ accountId: account.accountId, password: 'another long one' });
+    await server.setPassword(account, 'another long one');
     await vi.waitFor(async () => {
       const [row] = await server.query(
         `select state, answer from delivery where challenge_id = $1 and push_service = 'FCM' and kind = 'CODE'`,

@@ -91,7 +91,7 @@ test('every later sign-in carries the advice until the password changes', async 
   expect(await adviceOf(password)).toEqual([Advice.CHANGE_PASSWORD, Advice.CHANGE_PASSWORD_ELSEWHERE]);
   expect(await adviceOf(password)).toEqual([Advice.CHANGE_PASSWORD, Advice.CHANGE_PASSWORD_ELSEWHERE]);
   const better = 'Zwölf Boxkämpfer jagen';
-  await server.service.accounts.setPassword({ accountId: account.accountId, password: better });
+  await server.setPassword(account, better);
   expect(await adviceOf(better)).toEqual([]);
 });
 
@@ -100,7 +100,7 @@ test('repeating it gets the same advice and changes nothing', async () => {
   const { eventId } = await entry(owner, EventKind.SIGNED_IN_WITH_CODE, intruder.session.deviceId);
   const first = await owner.client.loginActivity.reportLoginActivity({ eventId });
   const events = (await eventsOf(owner)).length;
-  await server.service.accounts.setPassword({ accountId: account.accountId, password: 'Zwölf Boxkämpfer jagen' });
+  await server.setPassword(account, 'Zwölf Boxkämpfer jagen');
   const { email } = account;
   const { deviceToken } = owner.session;
   const { result } = await owner.client.twoStepAuth.signIn({

@@ -173,7 +173,7 @@ describe('a stream', () => {
     const { client, session } = await server.signInNewDevice(account);
     const watcher = watch(client);
     await watcher.opened(server, session.deviceId);
-    await server.service.accounts.setPassword({ accountId: account.accountId, password: 'a new battery staple' });
+    await server.setPassword(account, 'a new battery staple');
     expect((await watcher.next('signedOut')).cause).toBe('PASSWORD_CHANGED');
     await watcher.ended;
   });

@@ -60,6 +60,10 @@ const wrong: Readonly<Record<string, readonly [value: string, takes: string]>> =
   DATABASE_URL: ['mysql://user:s3cret-word@host/db', 'postgres://'],
   COUNTERSIGN_DATABASE_POOL: ['1', 'from 2 to 1000'],
   COUNTERSIGN_DATABASE_PATIENCE: ['99ms', 'from 100ms to 30s'],
+  COUNTERSIGN_DIRECTORY_URL: ['grpc://user:s3cret-word@host', 'http:// or https://'],
+  COUNTERSIGN_DIRECTORY_TOKEN: ['s3cret-word', '16 to 256 printable characters'],
+  COUNTERSIGN_DIRECTORY_CA: ['package.json', 'PEM file with certificates'],
+  COUNTERSIGN_DIRECTORY_PATIENCE: ['31s', 'from 100ms to 30s'],
   SMTP_URL: ['http://user:s3cret-word@host', 'smtp://'],
   SMTP_FALLBACK_URL: ['http://user:s3cret-word@host', 'smtp://'],
   COUNTERSIGN_MAIL_FROM: ['nobody', 'no-reply@example.com'],
@@ -244,6 +248,17 @@ describe('settings', () => {
         () => ({ COUNTERSIGN_INTERNAL_CLIENT_CA: at('ca') }),
         'COUNTERSIGN_INTERNAL_TLS_CERT is missing: COUNTERSIGN_INTERNAL_CLIENT_CA needs it',
       ],
+      // Sign-ins would ask a directory of our own, which knows nobody.
+      [
+        'the token of a directory that is not named',
+        () => ({ COUNTERSIGN_DIRECTORY_TOKEN: 's3cret-word-of-some-length' }),
+        'COUNTERSIGN_DIRECTORY_URL is missing: COUNTERSIGN_DIRECTORY_TOKEN needs it',
+      ],
+      [
+        'the certificates of a directory that is not named',
+        () => ({ COUNTERSIGN_DIRECTORY_CA: at('ca') }),
+        'COUNTERSIGN_DIRECTORY_URL is missing: COUNTERSIGN_DIRECTORY_CA needs it',
+      ],
       [
         'a certificate for the other listener alone',
         () => ({
@@ -259,6 +274,22 @@ describe('settings', () => {
       expect(stderr).toContain(`countersign: ${words}`);
       expect(stderr).toMatch(/^[^\n]+\n$/);
     });
+  });
+
+  test('production sends no password in cleartext off loopback, unless a proxy ends TLS', async () => {
+    const name = 'COUNTERSIGN_DIRECTORY_URL';
+    const { code, stderr } = await endOf({ ...env(), [name]: 'http://s3cret-word.example.com:50051' });
+    expect(code).toBe(78);
+    expect(stderr).toMatch(new RegExp(`^countersign: ${name} [^\\n]*COUNTERSIGN_PROXY_ENDS_TLS=yes[^\\n]*\\n$`));
+    expect(stderr).not.toContain('s3cret-word');
+    for (const settings of [
+      { [name]: 'http://127.0.0.1:1' },
+      { [name]: 'http://[::1]:1' },
+      { [name]: 'http://directory.example.com:1', COUNTERSIGN_PROXY_ENDS_TLS: 'yes' },
+    ]) {
+      const server = await serve({ ...env(), ...settings });
+      await server.kill();
+    }
   });
 
   const locationFiles = takesAnyText.filter((name) => name.startsWith('COUNTERSIGN_GEOIP_'));
@@ -482,6 +513,16 @@ describe('development mode', () => {
     expect(await running.exit).toEqual({ code: 0, signal: null });
     expect(existsSync(lockFile())).toBe(false);
     expect(running.stderr()).toBe('');
+  });
+
+  test('has no demo account where accounts live elsewhere, and says where', { timeout: 120_000 }, async () => {
+    const url = 'http://127.0.0.1:1';
+    const program = start({ ...settings(), DATABASE_URL: database.url, COUNTERSIGN_DIRECTORY_URL: url });
+    const printed = await program.waitFor(introduced);
+    expect(printed['accounts']).toBe(url);
+    expect(Object.keys(printed)).not.toContain('demo account');
+    program.signal('SIGINT');
+    expect(await program.exit).toEqual({ code: 0, signal: null });
   });
 
   test.each(['COUNTERSIGN_MAILBOX_ADDRESS', 'COUNTERSIGN_MAILBOX_SMTP_ADDRESS'])(

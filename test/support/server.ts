@@ -6,6 +6,7 @@ import pg from 'pg';
 import { vi } from 'vitest';
 import { type AppClient, type AppClientOptions, createAppClient } from '../../clients/app/client.ts';
 import { createServiceClient, type ServiceClient } from '../../clients/service/client.ts';
+import { RevocationReason } from '../../gen/countersign/internal/v1/sessions_pb.ts';
 import { Channel } from '../../gen/countersign/v1/challenge_pb.ts';
 import { Platform } from '../../gen/countersign/v1/device_pb.ts';
 import type { Session } from '../../gen/countersign/v1/session_pb.ts';
@@ -14,6 +15,7 @@ import { readConfig } from '../../server/config.ts';
 import type { Clock } from '../../server/flows/ports.ts';
 import { createLog } from '../../server/platform/log.ts';
 import { hashServiceToken, scopes } from '../../server/platform/service-tokens.ts';
+import { startTestDirectory, type TestDirectory } from './directory.ts';
 import { type MailServer, startMailServer } from './mail-server.ts';
 import { createDatabase } from './postgres.ts';
 
@@ -52,6 +54,8 @@ export interface TestServer {
   readonly databaseUrl: string;
   readonly clock: TestClock;
   readonly mail: MailServer;
+  /** Where the accounts live; undefined where that is beside the server's own tables. */
+  readonly directory: TestDirectory | undefined;
   readonly service: ServiceClient;
   /** Everything that was logged. */
   readonly log: readonly string[];
@@ -60,6 +64,8 @@ export interface TestServer {
   /** The same at another replica. */
   appClientAt(baseUrl: string): AppClient;
   createAccount(): Promise<TestAccount>;
+  /** Gives an account a new password, where it lives: by SetPassword, or in the other system, which reports it. */
+  setPassword(account: TestAccount, password: string): Promise<void>;
   /** Signs a new device in with the code from its mail. */
   signInNewDevice(account: TestAccount, trustDevice?: boolean): Promise<TestDevice>;
   query(sql: string, values?: readonly unknown[]): Promise<Record<string, unknown>[]>;
@@ -95,6 +101,15 @@ export function testConfig(
   };
 }
 
+let accountsElsewhere = false;
+
+/** From now on the accounts of a test file's servers live in a system of their own: so its suites are run over that as well. */
+export function keepAccountsElsewhere(): void {
+  accountsElsewhere = true;
+}
+
+export const accountsAreElsewhere = (): boolean => accountsElsewhere;
+
 /** @param beside another server, whose database, mail server and clock this one shares: one more replica. */
 export async function startTestServer(
   env: Readonly<Record<string, string>> = {},
@@ -103,9 +118,10 @@ export async function startTestServer(
   const [database, mail] = beside
     ? [{ url: beside.databaseUrl, drop: async () => {} }, beside.mail]
     : await Promise.all([createDatabase(), startMailServer()]);
+  const directory = beside ? beside.directory : accountsElsewhere ? await startTestDirectory() : undefined;
   const clock = beside?.clock ?? createTestClock();
   const log: string[] = [];
-  const config = testConfig({ databaseUrl: database.url, smtpUrl: mail.url }, env);
+  const config = testConfig({ databaseUrl: database.url, smtpUrl: mail.url }, { ...directory?.env, ...env });
   const app = await startApp(config, createLog(config.logLevel, { write: (line) => log.push(line) }), clock);
   const pool = new pg.Pool({ connectionString: database.url, max: 4 });
   pool.on('error', () => {});
@@ -128,6 +144,11 @@ export async function startTestServer(
     accounts += 1;
     const email = `anna${accounts}@example.com`;
     const password = `correct horse ${accounts}`;
+    if (directory !== undefined) {
+      const accountId = `user-${accounts}`;
+      await directory.put(accountId, email, password);
+      return { accountId, email, password };
+    }
     const { account } = await service.accounts.createAccount({ email, password });
     return { accountId: account?.accountId ?? '', email, password };
   };
@@ -140,11 +161,20 @@ export async function startTestServer(
     databaseUrl: database.url,
     clock,
     mail,
+    directory,
     service,
     log,
     appClient,
     appClientAt: (baseUrl) => appClient({ transport: transportAt(baseUrl) }),
     createAccount,
+    setPassword: async ({ accountId, email }, password) => {
+      if (directory === undefined) {
+        await service.accounts.setPassword({ accountId, password });
+        return;
+      }
+      await directory.put(accountId, email, password);
+      await service.sessions.revokeSessions({ accountId, reason: RevocationReason.PASSWORD_CHANGED });
+    },
     signInNewDevice: async (account, trustDevice = true) => {
       const client = appClient();
       const { email, password } = account;
@@ -171,6 +201,7 @@ export async function startTestServer(
       await app.stop();
       await pool.end();
       if (beside === undefined) await mail.stop();
+      if (beside === undefined) directory?.stop();
       await database.drop();
     },
   };
