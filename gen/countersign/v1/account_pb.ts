@@ -250,8 +250,8 @@ export const ResetPasswordResponseSchema: GenMessage<ResetPasswordResponse> = /*
   messageDesc(file_countersign_v1_account, 8);
 
 /**
- * The account of who is signed in, and its password. Where accounts live in the customer's own system, the calls that change
- * a password answer UNIMPLEMENTED.
+ * The account of who is signed in, and its password. Where accounts live in the customer's own system, every call but GetAccount is
+ * refused with `ACCOUNTS_ELSEWHERE` (UNIMPLEMENTED): the password is changed there.
  *
  * A new password has at least 8 characters (NIST SP 800-63B-4, 3.1.1.2) and at most 1,024 bytes, is hard to guess, contains
  * more than the account's own words, and is on no list of breached ones; else `PASSWORD_WEAK` says what it lacks.

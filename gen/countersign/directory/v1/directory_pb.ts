@@ -201,8 +201,9 @@ export const LookUpAccountResponseSchema: GenMessage<LookUpAccountResponse> = /*
  */
 export const Directory: GenService<{
   /**
-   * Compares a password. Countersign bounds the guesses at an address before it asks; the address of the person is told for
-   * whatever else the directory watches.
+   * Compares a password. Countersign bounds the guesses at an address before it asks, and takes addresses for one that differ by case,
+   * surrounding spaces or Unicode form (NFKC) alone: a directory that takes more for one account (dots, `+tags`) should bound guesses too.
+   * The IP address of the person is told for whatever else it watches.
    *
    * An unknown address and a wrong password get the same answer, without an account, and should take the same time. The account must be
    * the one that LookUpAccount tells for the same address.

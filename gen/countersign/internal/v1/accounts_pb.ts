@@ -686,7 +686,8 @@ export const Accounts: GenService<{
   },
   /**
    * Erases an account with everything that is kept of it: devices, sessions, challenges, deliveries, login activity. Its
-   * devices are signed out at once. There is no way back.
+   * devices are signed out at once. There is no way back. Where accounts live in the customer's directory, this erases what is kept
+   * here; an account that the directory still names begins anew when it does.
    *
    * Errors: `ACCOUNT_UNKNOWN`.
    *

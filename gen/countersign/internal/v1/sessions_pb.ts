@@ -534,7 +534,8 @@ export const RevocationReason = {
   /**
    * The password was changed. The device is told the cause `PASSWORD_CHANGED`. SetPassword does this by itself. Where accounts
    * live in the customer's directory, and neither a device nor a session is named, this reports the change of a password: open challenges
-   * close, a lock of verification is lifted, and the owner is told, as with SetPassword.
+   * close, a lock of verification is lifted, and the owner is told, as with SetPassword. To be sent after the change: a sign-in whose
+   * password was compared before it is then refused.
    *
    * @generated from enum value: REVOCATION_REASON_PASSWORD_CHANGED = 2;
    */
