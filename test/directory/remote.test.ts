@@ -511,6 +511,18 @@ describe('a directory that does not answer', () => {
   });
 });
 
+test('after all of this no password stands in the log or in the database, nor does the token', async () => {
+  const kept = [...server.log];
+  for (const { table } of await server.query(`select format('%I', relname) as table from pg_class
+    where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition`)) {
+    const rows = await server.query(`select t::text as row from ${table} t`);
+    kept.push(...rows.map(({ row }) => String(row)));
+  }
+  const text = kept.join('\n');
+  expect(text).toContain(people[0]?.accountId);
+  expect([token, ...people.map(({ password }) => password)].filter((secret) => text.includes(secret))).toEqual([]);
+});
+
 test('a certificate that COUNTERSIGN_DIRECTORY_CA names is trusted, and no other', async () => {
   const certificate = selfSigned();
   const folder = await mkdtemp(join(tmpdir(), 'countersign-directory-'));
