@@ -134,7 +134,7 @@ async function noteStreams(database: pg.Pool, prefix: string): Promise<void> {
 }
 
 async function passwordHash(kind: AccountsOptions['hash']): Promise<string> {
-  return kind === 'argon2id' ? (await createPasswords(1, 1)).hash(password) : plainHash(password);
+  return kind === 'argon2id' ? createPasswords(1, 1).hash(password) : plainHash(password);
 }
 
 /** A password as accounts have it whose hash is a stub. */

@@ -10,6 +10,7 @@ import { createMailer } from './delivery/email.ts';
 import { createFcmSender } from './delivery/fcm.ts';
 import { startLiveStreams } from './delivery/live.ts';
 import { startOutbox } from './delivery/outbox.ts';
+import { createDecoys } from './directory/decoys.ts';
 import { createDirectoryClient } from './directory/directory-client.ts';
 import { createEmbeddedDirectory } from './directory/embedded.ts';
 import { createPasswordPolicy, type OpenPasswordPolicy } from './directory/password-policy.ts';
@@ -26,6 +27,7 @@ import { createOrigins } from './location/origins.ts';
 import { bundledCityFiles, openPlaces, type Places } from './location/places.ts';
 import { startPostgresBus } from './platform/bus.ts';
 import { createRandom } from './platform/clock.ts';
+import { createDraw, type Draw } from './platform/draws.ts';
 import { type KeySource, openKeyRing } from './platform/key-ring.ts';
 import { createAccessTokens, createCodes } from './platform/keys.ts';
 import { createLinks } from './platform/links.ts';
@@ -48,7 +50,13 @@ import { createDeliveryLog } from './store/delivery-log.ts';
 import { readJobStats } from './store/job-stats.ts';
 import { maintain, makePartitions } from './store/maintenance.ts';
 import { migrate } from './store/migrate.ts';
-import { createDirectoryEntries, createDirectoryWriter, createMetAccounts, createStore } from './store/store.ts';
+import {
+  createDirectoryEntries,
+  createDirectoryWriter,
+  createMetAccounts,
+  createStore,
+  readHeldForms,
+} from './store/store.ts';
 import { createLiveStore } from './store/streams.ts';
 
 /** What development mode fills in, and production must be given. */
@@ -71,6 +79,8 @@ export interface App {
 
 const graceMs = 10_000;
 const healthEveryMs = 500;
+/** The mix of the forms that hashes are kept in changes slowly. */
+const decoysEveryMs = 600_000;
 
 /** @param hashing what compares passwords, where it is not argon2id: benches measure all the rest without it. */
 export async function startApp(config: AppConfig, log: Logger, clock: Clock, hashing?: Passwords): Promise<App> {
@@ -90,7 +100,14 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
   const replicaId = random.uuid(clock.now());
   telemetry.observeJobs(() => readJobStats(database));
   const bus = startPostgresBus(config.databaseUrl, log);
-  const { directory, directoryWriter, closeDirectory } = await openDirectory(config, database, clock, log, hashing);
+  const { directory, directoryWriter, closeDirectory } = await openDirectory(
+    config,
+    database,
+    createDraw(files.codeKeys, clock),
+    clock,
+    log,
+    hashing,
+  );
   const codes = createCodes(files.codeKeys, config.limits.codeDigits);
   // What decides how an account's devices are reached.
   const appSettings = { limits: config.limits, pushServices: pushServicesOf(config) };
@@ -216,6 +233,7 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
 async function openDirectory(
   config: AppConfig,
   database: Database,
+  draw: Draw,
   clock: Clock,
   log: Logger,
   hashing: Passwords | undefined,
@@ -225,11 +243,14 @@ async function openDirectory(
     const directory = createRemoteDirectory(client, createMetAccounts(database, clock.now));
     return { directory, directoryWriter: undefined, closeDirectory: client.close };
   }
-  const passwords = hashing ?? (await createPasswords(config.hashesAtOnce, 200));
+  const passwords = hashing ?? createPasswords(config.hashesAtOnce, 200);
+  const decoys = createDecoys(() => readHeldForms(database), draw, log);
+  await decoys.refresh();
+  const mixing = setInterval(() => void decoys.refresh(), decoysEveryMs);
   return {
-    directory: createEmbeddedDirectory(createDirectoryEntries(database), passwords),
+    directory: createEmbeddedDirectory(createDirectoryEntries(database), passwords, decoys),
     directoryWriter: createDirectoryWriter(database, passwords.hash),
-    closeDirectory: () => {},
+    closeDirectory: () => clearInterval(mixing),
   };
 }
 

@@ -5,6 +5,8 @@ import type { Account } from '../domain/account.ts';
 import type { AppDevice, Challenge, Channel, Surroundings } from '../domain/challenge.ts';
 import type { Attempt, CodeSend, DeliveryKind, DeliveryState, PushService } from '../domain/delivery.ts';
 import type { Device, LastSeen, Origin, PushRegistration } from '../domain/device.ts';
+import type { ImportKey, ImportResult } from '../domain/import.ts';
+import type { LegacyEntry } from '../domain/legacy-sign-in.ts';
 import type { PasswordGuess } from '../domain/limits.ts';
 import type { EventKind, LoginEvent } from '../domain/login-event.ts';
 import type { PasswordWeakness } from '../domain/password.ts';
@@ -119,7 +121,8 @@ export interface DirectoryAccount {
 export interface Directory {
   /**
    * Compares a password. Takes the same time for an unknown address. `account` is set where the address is known, and then
-   * `passwordVersion` is one that was good no later than the password that was compared.
+   * `passwordVersion` is one that was good no later than the password that was compared. `renewHash` is there where the
+   * right password is kept in a form that is not ours: it makes one that is.
    */
   verifyPassword(
     email: string,
@@ -129,9 +132,23 @@ export interface Directory {
     readonly account: DirectoryAccount | undefined;
     readonly matches: boolean;
     readonly passwordVersion: number | undefined;
+    readonly renewHash?: () => Promise<HashRenewal>;
   }>;
   getAccount(accountId: string): Promise<DirectoryAccount | undefined>;
   lookUpAccount(email: string): Promise<DirectoryAccount | undefined>;
+}
+
+/** A hash of the same password, in our form. */
+export interface HashRenewal {
+  /** The one that was compared. */
+  readonly before: string;
+  readonly passwordHash: string;
+}
+
+/** An account of another system that is to be taken over. */
+export interface ImportEntry extends DirectoryAccount, ImportKey {
+  readonly passwordHash: string;
+  readonly createTime: Date;
 }
 
 /** The embedded directory's own writes, for the internal Accounts service. */
@@ -141,6 +158,8 @@ export interface DirectoryWriter {
   createAccount(
     entry: DirectoryAccount & { readonly passwordHash: string; readonly createTime: Date },
   ): Promise<boolean>;
+  /** Takes accounts over, each or none in one transaction, and says what became of each, in their order. */
+  importAccounts(entries: readonly ImportEntry[]): Promise<readonly ImportResult[]>;
 }
 
 /** What a new password of the embedded directory has to be. */
@@ -356,6 +375,8 @@ export interface AccountTransaction {
   /** Takes one guess back: the password was right. */
   forgetPasswordGuess(emailHash: Uint8Array, guessId: string): void;
   appendEvent(event: LoginEvent): void;
+  /** What the login activity has of sign-ins of older generations of the app, from then on; not more than matters. */
+  legacyEntries(since: Date): Promise<readonly LegacyEntry[]>;
   event(eventId: string): Promise<LoginEvent | undefined>;
   /** Notes that the account's owner has said of an event that it was not them. */
   markReported(eventId: string): void;
@@ -375,6 +396,8 @@ export interface AccountTransaction {
   erasePasswordGuesses(emailHashes: readonly Uint8Array[]): void;
   /** Embedded directory only. */
   setPasswordHash(passwordHash: string, now: Date): void;
+  /** Embedded directory only. Replaces the hash that was compared, if it is still there, by another of the same password. */
+  renewPasswordHash(renewal: HashRenewal, now: Date): void;
   /** Embedded directory only. Returns the entry as it was, or that the address is another account's. */
   updateDirectoryAccount(
     change: { readonly email?: string; readonly locale?: string },

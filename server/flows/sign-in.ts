@@ -3,7 +3,7 @@
 import type { Account } from '../domain/account.ts';
 import type { AppDevice, Challenge } from '../domain/challenge.ts';
 import { type Device, type DeviceDescription, type Origin, signedIn } from '../domain/device.ts';
-import { DomainError, isOutage } from '../domain/errors.ts';
+import { DomainError, isAway, isOutage } from '../domain/errors.ts';
 import type { AuthenticationMethod } from '../domain/session.ts';
 import { isTrusted } from '../domain/trust.ts';
 import {
@@ -19,7 +19,7 @@ import { appendAndAlert } from './alerts.ts';
 import { type ChallengeGrant, openChallenge, reissueChallenge, tryCode, viewIn } from './codes.ts';
 import { type Caller, type Deps, decide, eventOf, type Outcome, oddities, refuse } from './context.ts';
 import { countGuess, guessesAt } from './password-guesses.ts';
-import type { AccountTransaction, DirectoryAccount } from './ports.ts';
+import type { AccountTransaction, DirectoryAccount, HashRenewal } from './ports.ts';
 import { grantSession, type OpenedSession, openSession, reopenSession, type SessionGrant } from './sessions.ts';
 import { makeRoomForOne, newDevice } from './trusted-devices.ts';
 
@@ -40,7 +40,7 @@ export async function signIn(deps: Deps, request: SignInRequest, caller: Caller)
   const [guesses, trustedId] = await Promise.all([guessesAt(deps, request.email), trustedDeviceOf(deps, request, now)]);
   const guess = await countGuess(deps, guesses, caller.ipAddress, trustedId, now);
   const forgetGuess = () => deps.store.forgetPasswordGuess(guess.key, guess.id);
-  let verdict: Awaited<ReturnType<typeof deps.directory.verifyPassword>>;
+  let verdict: Verdict;
   try {
     verdict = await deps.directory.verifyPassword(request.email, request.password, caller.ipAddress);
   } catch (error) {
@@ -60,6 +60,7 @@ export async function signIn(deps: Deps, request: SignInRequest, caller: Caller)
   }
 
   const directory = verdict.account;
+  const renewal = await renewedHash(verdict);
   const admit = async (tx: AccountTransaction): Promise<Outcome<Admission>> => {
     const held = request.deviceToken === '' ? undefined : deps.secrets.read(request.deviceToken);
     const [account, known, sightings] = await Promise.all([
@@ -73,6 +74,7 @@ export async function signIn(deps: Deps, request: SignInRequest, caller: Caller)
       account === undefined || stale
         ? refuse({ reason: 'CREDENTIALS_INCORRECT' })
         : await admitDevice(deps, tx, { account, directory, sightings }, known, request, caller, now);
+    if (renewal !== undefined && account !== undefined && !stale) tx.renewPasswordHash(renewal, now);
     // Whatever was decided, it was no guess.
     tx.forgetPasswordGuess(guess.key, guess.id);
     return admission;
@@ -84,6 +86,18 @@ export async function signIn(deps: Deps, request: SignInRequest, caller: Caller)
   });
   if ('challengeGrant' in result) return result;
   return { session: grantSession(deps, result.opened, result.account, '', now) };
+}
+
+type Verdict = Awaited<ReturnType<Deps['directory']['verifyPassword']>>;
+
+/** What the hash that was compared is to be replaced by, if at all. That can wait for the next sign-in; this one does not fail for it. */
+async function renewedHash({ renewHash }: Verdict): Promise<HashRenewal | undefined> {
+  try {
+    return await renewHash?.();
+  } catch (error) {
+    if (isAway(error)) return undefined;
+    throw error;
+  }
 }
 
 /** The id of the trusted device that presents itself for this very address, or null. */

@@ -2,6 +2,8 @@
 
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { Accounts } from '../../gen/countersign/internal/v1/accounts_pb.ts';
+import { DomainError } from '../domain/errors.ts';
+import type { LegacyRefusal } from '../domain/legacy-sign-in.ts';
 import {
   createAccount,
   type Deps,
@@ -11,9 +13,20 @@ import {
   setPassword,
   updateAccount,
 } from '../flows/accounts.ts';
-import { accountToProto } from './convert.ts';
+import { importAccounts } from '../flows/import.ts';
+import { authorizeLegacySignIn } from '../flows/legacy-sign-in.ts';
+import { parseAddress } from '../platform/client-address.ts';
+import { textsFor } from '../texts/texts.ts';
+import type { GateSettings } from './client-version.ts';
+import { accountToProto, importResultToProto, legacyRefusalToProto, platformFromProto } from './convert.ts';
 
-export function accounts(deps: Deps): Partial<ServiceImpl<typeof Accounts>> {
+/** What older generations of the app are held to, as the gate holds the others. */
+export type LegacySettings = Pick<GateSettings, 'minimumVersions' | 'updateUrls'>;
+
+export function accounts(
+  deps: Deps,
+  { minimumVersions, updateUrls }: LegacySettings,
+): Partial<ServiceImpl<typeof Accounts>> {
   return {
     async createAccount({ email, password, locale }) {
       return { account: accountToProto(await createAccount(deps, { email, password, locale })) };
@@ -36,5 +49,39 @@ export function accounts(deps: Deps): Partial<ServiceImpl<typeof Accounts>> {
       await deleteAccount(deps, accountId);
       return {};
     },
+    async batchImportAccounts({ accounts }) {
+      return { results: (await importAccounts(deps, accounts)).map(importResultToProto) };
+    },
+    async authorizeLegacySignIn(request) {
+      const { accountId, clientVersion } = request;
+      const platform = platformFromProto(request.platform);
+      const ipAddress = addressOf(request.ipAddress);
+      const minimum = minimumVersions[platform];
+      const asked = { accountId, clientVersion, platform, ipAddress };
+      const { refusal, locale } = await authorizeLegacySignIn(deps, asked, minimum);
+      return {
+        allowed: refusal === undefined,
+        minimumVersion: minimum.text,
+        updateUrl: updateUrls[platform] ?? '',
+        ...(refusal === undefined
+          ? {}
+          : { reason: legacyRefusalToProto(refusal), message: legacyMessage(refusal, locale) }),
+      };
+    },
   };
+}
+
+function legacyMessage(refusal: LegacyRefusal, locale: string): string {
+  const { twoStepRequired, reasons } = textsFor(locale);
+  return refusal === 'TWO_STEP_REQUIRED' ? twoStepRequired : reasons[refusal];
+}
+
+/** Refuses what is no address: an entry of the login activity would say nothing of where it came from, and nobody would notice. */
+function addressOf(text: string): string {
+  const address = text === '' ? undefined : parseAddress(text);
+  if (text !== '' && address === undefined) {
+    const description = 'takes an IPv4 or IPv6 address, or nothing where it is unknown';
+    throw new DomainError({ reason: 'REQUEST_INVALID', violations: [{ field: 'ip_address', description }] });
+  }
+  return address?.toString() ?? '';
 }

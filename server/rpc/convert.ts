@@ -3,6 +3,11 @@
 import type { MessageInitShape } from '@bufbuild/protobuf';
 import { durationFromMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { AccountSchema } from '../../gen/countersign/internal/v1/account_pb.ts';
+import {
+  ImportOutcome as ImportOutcomeProto,
+  type ImportResultSchema,
+  LegacyRefusal as LegacyRefusalProto,
+} from '../../gen/countersign/internal/v1/accounts_pb.ts';
 import { type AdviceNoteSchema, Advice as AdviceProto } from '../../gen/countersign/v1/advice_pb.ts';
 import {
   type ChallengeGrantSchema,
@@ -35,6 +40,8 @@ import {
 import type { Advice } from '../domain/advice.ts';
 import type { ChallengeState, ChallengeView, Channel, ChannelView, Delivery, Purpose } from '../domain/challenge.ts';
 import type { Device, DeviceDescription, Platform, PushRegistration } from '../domain/device.ts';
+import type { ImportOutcome, ImportResult } from '../domain/import.ts';
+import type { LegacyRefusal } from '../domain/legacy-sign-in.ts';
 import { type EventKind, type LoginEvent, timeOfUuid } from '../domain/login-event.ts';
 import type { AnonymousKind, ConnectionType, Place } from '../domain/place.ts';
 import type { Unusual, UnusualFinding } from '../domain/unusual.ts';
@@ -121,15 +128,31 @@ const advices: Readonly<Record<Advice, AdviceProto>> = {
   CHECK_MAILBOX: AdviceProto.CHECK_MAILBOX,
 };
 
+const importOutcomes: Readonly<Record<ImportOutcome, ImportOutcomeProto>> = {
+  CREATED: ImportOutcomeProto.CREATED,
+  EXISTS: ImportOutcomeProto.EXISTS,
+  CONFLICT: ImportOutcomeProto.CONFLICT,
+};
+
+const legacyRefusals: Readonly<Record<LegacyRefusal, LegacyRefusalProto>> = {
+  CLIENT_VERSION_UNSUPPORTED: LegacyRefusalProto.CLIENT_VERSION_UNSUPPORTED,
+  TWO_STEP_REQUIRED: LegacyRefusalProto.TWO_STEP_REQUIRED,
+};
+
 export const deliveryToProto = (delivery: Delivery): DeliveryProto => deliveries[delivery];
 export const purposeToProto = (purpose: Purpose): ChallengePurpose => purposes[purpose];
 export const stateToProto = (state: ChallengeState): ChallengeStateProto => challengeStates[state];
 export const platformToProto = (platform: Platform): PlatformProto => platforms[platform];
 
+export const legacyRefusalToProto = (refusal: LegacyRefusal): LegacyRefusalProto => legacyRefusals[refusal];
+
 export const channelToProto = (channel: Channel): ChannelProto => channels[channel];
 
 /** Validation has refused what is not in the map. */
 export const channelFromProto = (channel: ChannelProto): Channel => meaningOf(channels, channel);
+
+/** The same. */
+export const platformFromProto = (platform: PlatformProto): Platform => meaningOf(platforms, platform);
 
 /** The same. */
 export const eventKindFromProto = (kind: EventKindProto): EventKind => meaningOf(eventKinds, kind);
@@ -327,6 +350,10 @@ export function eventToProto(
     ...(network === undefined ? {} : { autonomousSystem: network }),
     deviceId: event.deviceId ?? '',
   };
+}
+
+export function importResultToProto({ outcome, accountId }: ImportResult): MessageInitShape<typeof ImportResultSchema> {
+  return { outcome: importOutcomes[outcome], accountId };
 }
 
 export function accountToProto(details: AccountDetails): MessageInitShape<typeof AccountSchema> {

@@ -108,11 +108,28 @@ export function refusalToConnectError(refusal: Refusal, locale: string, cause?: 
 
 /** Which fields of the request are at fault. */
 function violationsOf(refusal: Refusal): readonly FieldViolation[] {
-  if (refusal.reason === 'REQUEST_INVALID') return refusal.violations;
+  if (refusal.reason === 'REQUEST_INVALID') return withinBounds(refusal.violations);
   if (refusal.reason !== 'PASSWORD_WEAK') return [];
   const { field, weaknesses } = refusal;
   return weaknesses.map((weakness) => ({ field, description: describeWeakness(weakness) }));
 }
+
+/** Bytes of violations: gRPC tells them in headers, in base64, and many clients take no more than 8 KiB of those. */
+const mostViolationBytes = 3_000;
+
+/** As many as there is room for, with how many more there are: an import may have a thousand. */
+function withinBounds(violations: readonly FieldViolation[]): readonly FieldViolation[] {
+  let room = mostViolationBytes;
+  const told = violations.filter(({ field, description }) => {
+    room -= Buffer.byteLength(field) + Buffer.byteLength(description) + 8;
+    return room >= 0;
+  });
+  const more = violations.length - told.length;
+  return more === 0 ? told : [...told, { field: '', description: `and ${more} more like these` }];
+}
+
+/** The message repeats no more of them. */
+const mostInMessage = 10;
 
 type Detail = NonNullable<ConstructorParameters<typeof ConnectError>[3]>[number];
 
@@ -130,9 +147,8 @@ function developerMessage(refusal: Refusal): string {
   }
   const violations = violationsOf(refusal);
   if (violations.length > 0) {
-    return violations
-      .map(({ field, description }) => (field === '' ? description : `${field}: ${description}`))
-      .join('; ');
+    const told = violations.map(({ field, description }) => (field === '' ? description : `${field}: ${description}`));
+    return [...told.slice(0, mostInMessage), ...(told.length > mostInMessage ? ['…'] : [])].join('; ');
   }
   if (refusal.reason === 'SESSION_INVALID') return `the session is not valid: ${refusal.cause}`;
   if ('retryAfterMs' in refusal) return `${text} Try again in ${Math.ceil(refusal.retryAfterMs / 1000)} s.`;

@@ -22,6 +22,8 @@ import { contentTypeOf, plainRefusal, refusal, timeoutOf, type Wire, wireOf } fr
 
 export interface RequestHandlerOptions extends Omit<MethodOptions, 'bodyTimeoutMs'> {
   readonly routes: (router: ConnectRouter) => void;
+  /** The bounds of methods whose messages may be larger than `readMaxBytes`. */
+  readonly largerMessages?: ReadonlyMap<DescMethod, number>;
   /** The gate: asked before the body is read. What it returns is the call's answer, as it is. */
   readonly admit?: (method: DescMethod, header: Headers) => ConnectError | undefined;
   /**
@@ -165,9 +167,10 @@ function begin(
 }
 
 /** Registers the routes. */
-function collectRpcs(options: RequestHandlerOptions & MethodOptions): ReadonlyMap<string, Rpc> {
+function collectRpcs(common: RequestHandlerOptions & MethodOptions): ReadonlyMap<string, Rpc> {
   const rpcs = new Map<string, Rpc>();
   const add = (method: DescMethod, impl: MethodImpl<DescMethod>) => {
+    const options = { ...common, readMaxBytes: common.largerMessages?.get(method) ?? common.readMaxBytes };
     const path = `/${method.parent.typeName}/${method.name}`;
     if (rpcs.has(path)) throw new Error(`${path} is routed twice`);
     rpcs.set(
@@ -190,7 +193,7 @@ function collectRpcs(options: RequestHandlerOptions & MethodOptions): ReadonlyMa
       return router;
     },
   };
-  options.routes(router);
+  common.routes(router);
   return rpcs;
 }
 

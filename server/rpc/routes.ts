@@ -1,6 +1,6 @@
 // Which service stands on which listener, with what goes around its calls.
 
-import type { DescService } from '@bufbuild/protobuf';
+import type { DescMethod, DescService } from '@bufbuild/protobuf';
 import type { ConnectRouter } from '@connectrpc/connect';
 import { Accounts } from '../../gen/countersign/internal/v1/accounts_pb.ts';
 import { Sessions } from '../../gen/countersign/internal/v1/sessions_pb.ts';
@@ -52,6 +52,8 @@ export interface RoutesOptions {
 
 /** A message is a few hundred bytes; what is larger is no request of ours. */
 const readMaxBytes = 64 * 1024;
+/** Of an import, a thousand accounts. */
+const largerMessages = new Map([[Accounts.method.batchImportAccounts as DescMethod, 1024 * 1024]]);
 const jwksPath = '/.well-known/jwks.json';
 const publicServices = [TwoStepAuth, TrustedDevices, LoginActivity, Account];
 const internalServices = [Accounts, Sessions, Support];
@@ -110,7 +112,10 @@ export function internalRoutes(options: RoutesOptions): RequestHandlerOptions {
       ['/metrics', metrics(telemetry)],
     ]),
     routes: routesOf(options, internalServices, (router) =>
-      router.service(Accounts, accounts(deps)).service(Sessions, sessions(deps)).service(Support, support(deps)),
+      router
+        .service(Accounts, accounts(deps, config))
+        .service(Sessions, sessions(deps))
+        .service(Support, support(deps)),
     ),
     interceptors: [
       measureCalls(telemetry, 'internal'),
@@ -135,7 +140,7 @@ function commonOf({ log, telemetry, shutdownSignal }: RoutesOptions, services: r
       certificateNames: exchange.certificateNames,
       cut: () => exchange.cut(),
     });
-  return { early, common: { toConnectError, contextValues, readMaxBytes, log, shutdownSignal } };
+  return { early, common: { toConnectError, contextValues, readMaxBytes, largerMessages, log, shutdownSignal } };
 }
 
 /** A listener's services, with health and, unless it is switched off, reflection. */

@@ -1,9 +1,11 @@
 // The accounts' rows: our own state, and the embedded directory's entries.
 
 import { sql } from 'kysely';
+import type { HeldForm } from '../directory/decoys.ts';
+import type { StoredPassword } from '../directory/passwords.ts';
 import { type Account, newAccount } from '../domain/account.ts';
 import { normaliseEmail } from '../domain/email.ts';
-import type { AccountKey, DirectoryAccount } from '../flows/ports.ts';
+import type { AccountKey, DirectoryAccount, HashRenewal } from '../flows/ports.ts';
 import { type Builder, columnsOf, columnValues, type Db, first, type Reader, statement } from './statement.ts';
 
 interface Key {
@@ -87,7 +89,7 @@ const selectPassword = statement((db, p: { readonly normalisedEmail: string }) =
   db
     .selectFrom('DirectoryAccount as d')
     .innerJoin('Account as a', 'a.accountId', 'd.accountId')
-    .select(['d.accountId', 'd.email', 'd.locale', 'd.passwordHash', 'a.passwordVersion'])
+    .select(['d.accountId', 'd.email', 'd.locale', 'd.passwordHash', 'd.passwordAsTyped', 'a.passwordVersion'])
     .where('d.normalisedEmail', '=', p.normalisedEmail),
 );
 
@@ -95,7 +97,7 @@ const selectPassword = statement((db, p: { readonly normalisedEmail: string }) =
 export function passwordByEmail(
   db: Reader,
   email: string,
-): Promise<(DirectoryAccount & { readonly passwordHash: string; readonly passwordVersion: number }) | undefined> {
+): Promise<(DirectoryAccount & StoredPassword & { readonly passwordVersion: number }) | undefined> {
   return first(db, selectPassword, { normalisedEmail: normaliseEmail(email) });
 }
 
@@ -106,7 +108,7 @@ type Entry = DirectoryAccount & { readonly passwordHash: string; readonly create
 const insertEntry = statement((db, p: Entry & { readonly normalisedEmail: string; readonly updateTime: Date }) =>
   db
     .insertInto('DirectoryAccount')
-    .values(columnValues('DirectoryAccount', p))
+    .values({ ...columnValues('DirectoryAccount', p), passwordAsTyped: sql.lit(false) })
     .onConflict((conflict) => conflict.column('normalisedEmail').doNothing())
     .returning('accountId'),
 );
@@ -145,12 +147,46 @@ export async function meetAccount(db: Db, accountId: string | undefined, now: Da
 const updatePassword = statement((db, p: Key & { readonly passwordHash: string; readonly now: Date }) =>
   db
     .updateTable('DirectoryAccount')
-    .set({ passwordHash: p.passwordHash, updateTime: p.now })
+    .set({ passwordHash: p.passwordHash, passwordAsTyped: sql.lit(false), updateTime: p.now })
     .where('accountId', '=', p.accountId),
 );
 
 export function setPasswordHash(db: Db, accountId: string, passwordHash: string, now: Date): void {
   db.write(updatePassword, { accountId, passwordHash, now });
+}
+
+const renewPassword = statement((db, p: Key & HashRenewal & { readonly now: Date }) =>
+  db
+    .updateTable('DirectoryAccount')
+    .set({ passwordHash: p.passwordHash, passwordAsTyped: sql.lit(false), updateTime: p.now })
+    .where('accountId', '=', p.accountId)
+    .where('passwordHash', '=', p.before),
+);
+
+export function renewPasswordHash(db: Db, accountId: string, renewal: HashRenewal, now: Date): void {
+  db.write(renewPassword, { accountId, ...renewal, now });
+}
+
+/** Pages that are looked at: some 10,000 rows of a large directory, and a few hundredths of a second. */
+const sampledPages = 400;
+const mostForms = 16;
+
+// Of the same pages each time: replicas see one mix, and it changes only as the directory does.
+const selectForms = statement<object, HeldForm>(
+  () => sql`
+    select min(password_hash) as example, password_as_typed, count(*)::int as count
+    from directory_account tablesample system (least(100, 100.0 * ${sql.lit(sampledPages)}
+      / greatest(1, pg_relation_size('directory_account') / current_setting('block_size')::int))) repeatable (0)
+    group by password_as_typed,
+      case when password_hash like '$2%' then left(password_hash, 6)
+        else regexp_replace(password_hash, '\$[^$]+\$[^$]+$', '') end
+    order by count(*) desc
+    limit ${sql.lit(mostForms)}`,
+);
+
+/** The commonest forms of hashes that the directory holds, of a sample of it. */
+export function heldForms(db: Reader): Promise<readonly HeldForm[]> {
+  return db.rows(selectForms, {});
 }
 
 const updateEntry = statement((db, p: DirectoryAccount & { readonly normalisedEmail: string; readonly now: Date }) =>

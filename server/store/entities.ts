@@ -34,6 +34,7 @@ export const DirectoryAccountEntity = defineEntity({
     email: p.text(),
     normalisedEmail: p.text().unique(),
     passwordHash: p.text(),
+    passwordAsTyped: p.boolean(),
     locale: p.text(),
     createTime: p.datetime(),
     updateTime: p.datetime(),

@@ -1,6 +1,7 @@
 // The rows of the login activity; a page is one short range of the key.
 
 import { sql } from 'kysely';
+import { type LegacyEntry, mostLegacyEntries } from '../domain/legacy-sign-in.ts';
 import type { LoginEvent } from '../domain/login-event.ts';
 import type { ActivityFilter, EventPage } from '../flows/ports.ts';
 import { lowestUuid } from './partitions.ts';
@@ -132,6 +133,25 @@ const selectOne = statement((db, p: EventKey) =>
 
 export function findEvent(db: Reader, accountId: string, eventId: string): Promise<LoginEvent | undefined> {
   return first(db, selectOne, { accountId, eventId });
+}
+
+type LegacyRange = Pick<Range, 'accountId' | 'notBefore'>;
+
+const selectLegacy = statement((db, p: LegacyRange) =>
+  db
+    .selectFrom('LoginEvent')
+    .select(['kind', 'device', 'origin'])
+    .where('accountId', '=', p.accountId)
+    .where('eventId', '>=', p.notBefore)
+    .where('kind', 'in', ['REFUSED_OLD_CLIENT', 'SIGNED_IN_WITHOUT_TWO_STEP'])
+    // Every other sign-in has one.
+    .where('deviceId', 'is', null)
+    .limit(sql.lit(mostLegacyEntries)),
+);
+
+/** What stands there of sign-ins of older generations of the app, from then on. */
+export function legacyEntries(db: Reader, accountId: string, since: Date): Promise<readonly LegacyEntry[]> {
+  return db.rows(selectLegacy, { accountId, notBefore: lowestUuid(since) });
 }
 
 const setReported = statement((db, p: EventKey) =>

@@ -1,9 +1,11 @@
 // The store as the flows know it: one transaction an account, under the lock of its row.
 
 import { sql } from 'kysely';
+import type { HeldForm } from '../directory/decoys.ts';
 import type { DirectoryEntries } from '../directory/embedded.ts';
 import type { MetAccounts } from '../directory/remote.ts';
 import { appAudience, appSends } from '../domain/challenge.ts';
+import { DomainError } from '../domain/errors.ts';
 import type { AccountKey, AccountTransaction, DirectoryWriter, Store } from '../flows/ports.ts';
 import { busChannel } from '../platform/bus.ts';
 import * as accounts from './accounts.ts';
@@ -13,6 +15,7 @@ import { isPartitionMissing, isUniqueViolation } from './database-errors.ts';
 import * as deliveries from './deliveries.ts';
 import * as devices from './devices.ts';
 import { eraseAccount, eraseOldest } from './erasure.ts';
+import { importAccounts } from './import.ts';
 import * as jobs from './jobs.ts';
 import * as events from './login-events.ts';
 import * as guesses from './password-guesses.ts';
@@ -183,6 +186,7 @@ async function inAccount<T>(
 
     forgetPasswordGuess: (emailHash, guessId) => guesses.forgetPasswordGuess(db, emailHash, guessId),
     appendEvent: (event) => events.insertEvent(db, event),
+    legacyEntries: (since) => events.legacyEntries(db, accountId, since),
     event: (eventId) => events.findEvent(db, accountId, eventId),
     markReported: (eventId) => events.markReported(db, accountId, eventId),
     send: (sent, now) => {
@@ -199,6 +203,7 @@ async function inAccount<T>(
     },
     erasePasswordGuesses: (emailHashes) => guesses.erasePasswordGuesses(db, emailHashes),
     setPasswordHash: (passwordHash, now) => accounts.setPasswordHash(db, accountId, passwordHash, now),
+    renewPasswordHash: (renewal, now) => accounts.renewPasswordHash(db, accountId, renewal, now),
     updateDirectoryAccount: (change, now) => accounts.updateDirectoryAccount(db, accountId, change, now),
   });
   // Not within the transaction: PostgreSQL lets only one that notifies commit at a time, its wait for the disk included.
@@ -211,6 +216,10 @@ const notify = statement<{ readonly accountId: string }, unknown>(
     with unsynchronised as (select set_config('synchronous_commit', 'off', true))
     select pg_notify(${sql.lit(busChannel)}, ${p.accountId}) from unsynchronised`,
 );
+
+/** The forms of hashes that the embedded directory holds, of a sample of it. It may take a moment. */
+export const readHeldForms = (database: Database): Promise<readonly HeldForm[]> =>
+  database.autocommit(accounts.heldForms);
 
 /** The entries of the embedded directory. */
 export function createDirectoryEntries(database: Database): DirectoryEntries {
@@ -225,6 +234,9 @@ export function createDirectoryEntries(database: Database): DirectoryEntries {
 export function createMetAccounts(database: Database, now: () => Date): MetAccounts {
   return { meet: (accountId) => database.autocommit((db) => accounts.meetAccount(db, accountId, now())) };
 }
+
+/** Each is lost to a transaction that has made some of the same accounts, and so leaves less to do. */
+const mostLaps = 10;
 
 /** Creates accounts of the embedded directory. */
 export function createDirectoryWriter(
@@ -244,6 +256,21 @@ export function createDirectoryWriter(
         if (error === taken) return false;
         throw error;
       }
+    },
+    importAccounts: async (entries) => {
+      const overtaken = new Error('another transaction came in between');
+      for (let lap = 0; lap < mostLaps; lap++) {
+        try {
+          return await database.transaction(async (db) => {
+            const results = await importAccounts(db, entries);
+            if (results === undefined) throw overtaken;
+            return results;
+          });
+        } catch (error) {
+          if (error !== overtaken) throw error;
+        }
+      }
+      throw new DomainError({ reason: 'DEPENDENCY_UNAVAILABLE', retryAfterMs: 1_000 }, { cause: overtaken });
     },
   };
 }

@@ -258,6 +258,8 @@ export const de: Texts = {
     REQUEST_INVALID: 'In den Angaben fehlt etwas, oder etwas stimmt nicht.',
     DEPENDENCY_UNAVAILABLE: 'Das geht gerade nicht. Bitte versuchen Sie es gleich noch einmal.',
   },
+  twoStepRequired:
+    'Ihr Konto ist durch die Zwei-Schritt-Prüfung geschützt, und diese Version der App kann nicht nach dem Code fragen. Bitte aktualisieren Sie die App.',
   advice: {
     CHANGE_PASSWORD: 'Wählen Sie ein neues Passwort.',
     CHANGE_PASSWORD_ELSEWHERE: 'Wenn Sie dieses Passwort auch anderswo verwenden, ändern Sie es auch dort.',

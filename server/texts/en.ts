@@ -253,6 +253,8 @@ export const en: Texts = {
     REQUEST_INVALID: 'Something is missing or not right in what was entered.',
     DEPENDENCY_UNAVAILABLE: 'This does not work right now. Please try again in a moment.',
   },
+  twoStepRequired:
+    'Your account is protected by two-step verification, and this version of the app can not ask for the code. Please update it.',
   advice: {
     CHANGE_PASSWORD: 'Choose a new password.',
     CHANGE_PASSWORD_ELSEWHERE: 'If you use this password elsewhere, change it there too.',

@@ -255,6 +255,8 @@ export const es: Texts = {
     REQUEST_INVALID: 'Falta algún dato o no es correcto.',
     DEPENDENCY_UNAVAILABLE: 'Esto no funciona en este momento. Inténtelo de nuevo dentro de un momento.',
   },
+  twoStepRequired:
+    'Su cuenta está protegida con la verificación en dos pasos y esta versión de la aplicación no puede pedir el código. Actualícela.',
   advice: {
     CHANGE_PASSWORD: 'Elija una nueva contraseña.',
     CHANGE_PASSWORD_ELSEWHERE: 'Si usa esta contraseña en otros sitios, cámbiela también allí.',

@@ -257,6 +257,8 @@ export const fr: Texts = {
     REQUEST_INVALID: 'Une information est manquante ou incorrecte.',
     DEPENDENCY_UNAVAILABLE: 'Cela ne fonctionne pas pour le moment. Veuillez réessayer dans un instant.',
   },
+  twoStepRequired:
+    'Votre compte est protégé par la validation en deux étapes, et cette version de l’application ne peut pas demander le code. Veuillez la mettre à jour.',
   advice: {
     CHANGE_PASSWORD: 'Choisissez un nouveau mot de passe.',
     CHANGE_PASSWORD_ELSEWHERE: 'Si vous utilisez ce mot de passe ailleurs, changez-le aussi là-bas.',

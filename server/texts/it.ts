@@ -255,6 +255,8 @@ export const it: Texts = {
     REQUEST_INVALID: 'Tra i dati inseriti manca qualcosa o qualcosa non è corretto.',
     DEPENDENCY_UNAVAILABLE: 'Al momento non funziona. Riprova tra poco.',
   },
+  twoStepRequired:
+    'Il tuo account è protetto dalla verifica in due passaggi e questa versione dell’app non può chiedere il codice. Aggiornala.',
   advice: {
     CHANGE_PASSWORD: 'Scegli una nuova password.',
     CHANGE_PASSWORD_ELSEWHERE: 'Se usi questa password anche altrove, cambiala anche lì.',

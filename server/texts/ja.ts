@@ -252,6 +252,8 @@ export const ja: Texts = {
     REQUEST_INVALID: '入力内容に不足または誤りがあります。',
     DEPENDENCY_UNAVAILABLE: '現在ご利用いただけません。しばらくしてからもう一度お試しください。',
   },
+  twoStepRequired:
+    'お客様のアカウントは2段階認証で保護されていますが、このバージョンのアプリではコードを入力できません。アプリを更新してください。',
   advice: {
     CHANGE_PASSWORD: '新しいパスワードを設定してください。',
     CHANGE_PASSWORD_ELSEWHERE: '同じパスワードを他でも使っている場合は、そちらも変更してください。',

@@ -251,6 +251,8 @@ export const pl: Texts = {
     REQUEST_INVALID: 'Brakuje jakichś danych lub są nieprawidłowe.',
     DEPENDENCY_UNAVAILABLE: 'To teraz nie działa. Spróbuj ponownie za chwilę.',
   },
+  twoStepRequired:
+    'Twoje konto chroni weryfikacja dwuetapowa, a ta wersja aplikacji nie potrafi poprosić o kod. Zaktualizuj aplikację.',
   advice: {
     CHANGE_PASSWORD: 'Wybierz nowe hasło.',
     CHANGE_PASSWORD_ELSEWHERE: 'Jeśli używasz tego hasła gdzie indziej, zmień je również tam.',

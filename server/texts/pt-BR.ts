@@ -252,6 +252,8 @@ export const ptBR: Texts = {
     REQUEST_INVALID: 'Falta alguma informação ou ela está incorreta.',
     DEPENDENCY_UNAVAILABLE: 'Isto não está funcionando agora. Tente novamente em instantes.',
   },
+  twoStepRequired:
+    'A sua conta é protegida pela verificação em duas etapas, e esta versão do aplicativo não consegue pedir o código. Atualize o aplicativo.',
   advice: {
     CHANGE_PASSWORD: 'Escolha uma nova senha.',
     CHANGE_PASSWORD_ELSEWHERE: 'Se você usa esta senha em outros lugares, troque-a lá também.',

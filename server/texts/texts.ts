@@ -193,6 +193,8 @@ export interface Texts {
   readonly weaknesses: Readonly<Record<PasswordWeakness, string>>;
   /** Why a call was refused, for people. */
   readonly reasons: Readonly<Record<Reason, string>>;
+  /** Why an older generation of the app, which asks no code, does not let its user in, and what to do. */
+  readonly twoStepRequired: string;
   readonly advice: Readonly<Record<Advice, string>>;
   /** Where a code goes: a number of trusted devices. */
   devices(count: number): string;

@@ -256,6 +256,8 @@ export const tr: Texts = {
     REQUEST_INVALID: 'Girilen bilgilerde bir eksik veya yanlış var.',
     DEPENDENCY_UNAVAILABLE: 'Bu şu anda çalışmıyor. Lütfen biraz sonra yeniden deneyin.',
   },
+  twoStepRequired:
+    'Hesabınız iki adımlı doğrulama ile korunuyor ve uygulamanın bu sürümü kod isteyemiyor. Lütfen güncelleyin.',
   advice: {
     CHANGE_PASSWORD: 'Yeni bir parola seçin.',
     CHANGE_PASSWORD_ELSEWHERE: 'Bu parolayı başka yerlerde de kullanıyorsanız oralarda da değiştirin.',

@@ -229,6 +229,7 @@ export const zhHans: Texts = {
     REQUEST_INVALID: '输入的内容有缺失或不正确。',
     DEPENDENCY_UNAVAILABLE: '目前无法使用。请稍后再试。',
   },
+  twoStepRequired: '您的账号受两步验证保护，而此版本的应用无法要求输入验证码。请更新应用。',
   advice: {
     CHANGE_PASSWORD: '请设置新密码。',
     CHANGE_PASSWORD_ELSEWHERE: '如果您在其他地方使用相同的密码，也请一并更改。',

@@ -65,6 +65,7 @@ export function leaves(message: DescMessage, path: readonly string[] = [], names
     const at = [...path, field.jsonName];
     const name = [...names, field.name];
     const leaf = { path: at, name: name.join('.'), field };
+    if (isMessages(field)) return [leaf, ...leaves(field.message, [...at, '0'], [...names, `${field.name}[0]`])];
     return isNested(field) ? [leaf, ...leaves(field.message, at, name)] : [leaf];
   });
 }
@@ -75,6 +76,12 @@ const isTime = (field: DescField) =>
 /** A message with fields of its own in JSON: a time is written as one value. */
 const isNested = (field: DescField): field is DescField & { readonly fieldKind: 'message' } =>
   field.fieldKind === 'message' && !isTime(field);
+
+/** A list of messages; goodRequest gives it one. */
+const isMessages = (
+  field: DescField,
+): field is DescField & { readonly fieldKind: 'list'; readonly listKind: 'message' } =>
+  field.fieldKind === 'list' && field.listKind === 'message';
 
 export const isString = ({ field }: Leaf) => field.fieldKind === 'scalar' && field.scalar === ScalarType.STRING;
 /** What the server writes, a client may not: it is ignored. */
@@ -97,6 +104,7 @@ export function goodRequest(message: DescMessage, [head, ...rest]: readonly stri
 export function goodValue(field: DescField, path: readonly string[] = []): unknown {
   if (isTime(field)) return field.name === 'end_time' ? '2026-02-01T00:00:00Z' : '2026-01-01T00:00:00Z';
   if (field.fieldKind === 'message') return goodRequest(field.message, path);
+  if (isMessages(field)) return [goodRequest(field.message, path.slice(1))];
   if (field.fieldKind === 'list' && field.listKind === 'enum') return [field.enum.values.at(-1)?.name];
   if (field.fieldKind === 'enum') return field.enum.values.find(({ number }) => number > 0)?.name;
   if (field.fieldKind !== 'scalar') throw new Error(`what is a good ${field.name}?`);
@@ -108,6 +116,9 @@ export function goodValue(field: DescField, path: readonly string[] = []): unkno
     email: 'nobody@example.com',
     token: 'ab'.repeat(32),
     topic: 'com.example.app',
+    ip_address: '81.2.69.142',
+    // Of no password: salt and hash are made up.
+    password_hash: `$2b$04$${'.'.repeat(53)}`,
   };
   if (field.name === 'page_token') return undefined;
   return fixed[field.name] ?? (field.name.endsWith('_id') ? nobody : `good ${field.name}`);
@@ -121,6 +132,7 @@ export function isRequired(field: DescField): boolean {
   if (field.oneof !== undefined) return getOption(field.oneof, oneofOption).required;
   if (field.presence === FeatureSet_FieldPresence.EXPLICIT || rules.ignore === Ignore.IF_ZERO_VALUE) return false;
   const { type } = rules;
+  if (type.case === 'repeated') return type.value.minItems > 0n;
   if (type.case === 'enum') return type.value.notIn.includes(0);
   if (type.case !== 'string') return false;
   const { minLen, pattern, wellKnown } = type.value;
@@ -134,6 +146,7 @@ export function without(request: object, path: readonly string[]): object {
 export function put(request: object, [head = '', ...rest]: readonly string[], value: unknown): object {
   const before = (request as Record<string, unknown>)[head];
   const inner = rest.length === 0 ? value : put((before ?? {}) as object, rest, value);
+  if (Array.isArray(request)) return request.with(Number(head), inner);
   return { ...request, [head]: inner };
 }
 
@@ -153,7 +166,8 @@ export const fieldsWhere = (table: readonly Rpc[], wanted: (leaf: Leaf) => boole
 export function binaryField(rpc: Rpc, leaf: Leaf, bytes: Uint8Array): Buffer {
   const numbers: number[] = [];
   let message: DescMessage | undefined = rpc.method.input;
-  for (const name of leaf.path) {
+  // Of a list only the place of its one message says which.
+  for (const name of leaf.path.filter((each) => each !== '0')) {
     const field: DescField | undefined = message?.fields.find(({ jsonName }) => jsonName === name);
     numbers.push(field?.number ?? 0);
     message = field?.message;

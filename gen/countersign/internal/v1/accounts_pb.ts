@@ -344,8 +344,9 @@ export type ImportedAccount = Message<"countersign.internal.v1.ImportedAccount">
   /**
    * The hash of the password, up to 512 characters, in one of these forms: argon2id as a PHC string
    * (`$argon2id$v=19$m=19456,t=2,p=1$<salt>$<hash>`; at most 256 MiB, 10 iterations, 16 lanes), bcrypt (`$2a$`, `$2b$` or
-   * `$2y$`; cost 4 to 15) or scrypt as a PHC string (`$scrypt$ln=17,r=8,p=1$<salt>$<hash>`; at most 256 MiB, p at most 16),
-   * salt and hash in base64 without padding.
+   * `$2y$`; cost 4 to 15) or scrypt as a PHC string (`$scrypt$ln=17,r=8,p=1$<salt>$<hash>`; at most 256 MiB, p at most 16, r at
+   * most 256). Salt and hash of PHC strings in base64 without padding; a salt of 8 to 48 bytes, a hash of 16 to 64. They are of the
+   * password as it was typed, in UTF-8.
    *
    * @generated from field: string password_hash = 4;
    */
@@ -457,7 +458,7 @@ export type AuthorizeLegacySignInRequest = Message<"countersign.internal.v1.Auth
   platform: Platform;
 
   /**
-   * The IP address of the person, IPv4 or IPv6; empty where it is unknown.
+   * The IP address of the person, IPv4 or IPv6; empty where it is unknown. Anything else is `REQUEST_INVALID`.
    *
    * @generated from field: string ip_address = 4;
    */
@@ -703,7 +704,7 @@ export const Accounts: GenService<{
    * be repeated: an account that is there already stays as it is, its password too. A hash of another kind than our own is replaced by one
    * of ours when its owner signs in. A request in which one account is malformed imports none.
    *
-   * Errors: `REQUEST_INVALID`, with fields such as `accounts[3].password_hash`.
+   * Errors: `REQUEST_INVALID`, with fields such as `accounts[3].password_hash`; of many, with as many as headers have room for.
    *
    * @generated from rpc countersign.internal.v1.Accounts.BatchImportAccounts
    */
@@ -714,8 +715,8 @@ export const Accounts: GenService<{
   },
   /**
    * Says whether the sign-in of an older generation of the app, which asks no code, may let an account in; to be asked after its own
-   * password check. It may where two-step verification is off and the version is served. The answer stands in the account's login activity.
-   * Needs the scope `legacy`.
+   * password check. It may where two-step verification is off and the version is served. The answer stands in the account's login activity;
+   * the same one again, to that kind of app and from that network (IPv4 /24, IPv6 /48), after an hour. Needs the scope `legacy`.
    *
    * Errors: `ACCOUNT_UNKNOWN`.
    *

@@ -1,0 +1,86 @@
+// Many accounts at once, of another system: each or none, in a handful of statements.
+
+import { sql } from 'kysely';
+import { decideImport, type ImportResult } from '../domain/import.ts';
+import type { ImportEntry } from '../flows/ports.ts';
+import { type Db, statement } from './statement.ts';
+
+const selectOwners = statement<
+  { readonly emails: readonly string[] },
+  { readonly normalisedEmail: string; readonly accountId: string }
+>(
+  (_, p) => sql`
+    select normalised_email, account_id from directory_account where normalised_email = any (${p.emails}::text[])`,
+);
+
+const selectIds = statement<{ readonly accountIds: readonly string[] }, { readonly accountId: string }>(
+  (_, p) => sql`select account_id from account where account_id = any (${p.accountIds}::text[])`,
+);
+
+interface Columns {
+  readonly accountIds: readonly string[];
+  readonly emails: readonly string[];
+  readonly normalisedEmails: readonly string[];
+  readonly locales: readonly string[];
+  readonly passwordHashes: readonly string[];
+  readonly createTimes: readonly Date[];
+}
+
+// Both in an order that every import has, ids before addresses: of two at once one waits for the other, and none for both.
+const insertAccounts = statement<Columns, { readonly accountId: string }>(
+  (_, p) => sql`
+    insert into account
+      (account_id, create_time, two_step_enabled, password_change_required, password_version, wrong_codes)
+    select account_id, create_time, true, false, 1, 0
+    from unnest(${p.accountIds}::text[], ${p.createTimes}::timestamptz[]) as entry (account_id, create_time)
+    order by account_id collate "C"
+    on conflict do nothing
+    returning account_id`,
+);
+
+const insertEntries = statement<Columns, { readonly accountId: string }>(
+  (_, p) => sql`
+    insert into directory_account
+      (account_id, email, normalised_email, password_hash, password_as_typed, locale, create_time, update_time)
+    select account_id, email, normalised_email, password_hash, true, locale, create_time, create_time
+    from unnest(${p.accountIds}::text[], ${p.emails}::text[], ${p.normalisedEmails}::text[],
+        ${p.passwordHashes}::text[], ${p.locales}::text[], ${p.createTimes}::timestamptz[])
+      as entry (account_id, email, normalised_email, password_hash, locale, create_time)
+    order by normalised_email collate "C"
+    on conflict do nothing
+    returning account_id`,
+);
+
+/**
+ * Takes the accounts over that are not there, within a transaction. Undefined where another transaction came in between: then it
+ * has to be rolled back, and all of it decided anew.
+ */
+export async function importAccounts(
+  db: Db,
+  entries: readonly ImportEntry[],
+): Promise<readonly ImportResult[] | undefined> {
+  const [owners, accounts] = await Promise.all([
+    db.rows(selectOwners, { emails: entries.map(({ normalisedEmail }) => normalisedEmail) }),
+    db.rows(selectIds, { accountIds: entries.map(({ accountId }) => accountId) }),
+  ]);
+  const results = decideImport(entries, {
+    ownerOf: new Map(owners.map(({ normalisedEmail, accountId }) => [normalisedEmail, accountId])),
+    accountIds: new Set(accounts.map(({ accountId }) => accountId)),
+  });
+  const created = entries.filter((_, index) => results[index]?.outcome === 'CREATED');
+  if (created.length === 0) return results;
+  const columns = columnsOf(created);
+  const inserted = await Promise.all([db.rows(insertAccounts, columns), db.rows(insertEntries, columns)]);
+  return inserted.every(({ length }) => length === created.length) ? results : undefined;
+}
+
+function columnsOf(entries: readonly ImportEntry[]): Columns {
+  return {
+    accountIds: entries.map(({ accountId }) => accountId),
+    emails: entries.map(({ email }) => email),
+    normalisedEmails: entries.map(({ normalisedEmail }) => normalisedEmail),
+    locales: entries.map(({ locale }) => locale),
+    passwordHashes: entries.map(({ passwordHash }) => passwordHash),
+    createTimes: entries.map(({ createTime }) => createTime),
+  };
+}
