@@ -5,16 +5,18 @@ import { decideImport, type ImportResult } from '../domain/import.ts';
 import type { ImportEntry } from '../flows/ports.ts';
 import { type Db, statement } from './statement.ts';
 
-const selectOwners = statement<
-  { readonly emails: readonly string[] },
-  { readonly normalisedEmail: string; readonly accountId: string }
->(
-  (_, p) => sql`
-    select normalised_email, account_id from directory_account where normalised_email = any (${p.emails}::text[])`,
-);
+interface TakenRow {
+  readonly accountId: string;
+  /** Null where it is the id that was found. */
+  readonly normalisedEmail: string | null;
+}
 
-const selectIds = statement<{ readonly accountIds: readonly string[] }, { readonly accountId: string }>(
-  (_, p) => sql`select account_id from account where account_id = any (${p.accountIds}::text[])`,
+// In one statement, which sees one moment: of an account that somebody makes meanwhile it finds both or neither.
+const selectTaken = statement<{ readonly emails: readonly string[]; readonly accountIds: readonly string[] }, TakenRow>(
+  (_, p) => sql`
+    select account_id, normalised_email from directory_account where normalised_email = any (${p.emails}::text[])
+    union all
+    select account_id, null from account where account_id = any (${p.accountIds}::text[])`,
 );
 
 interface Columns {
@@ -59,13 +61,19 @@ export async function importAccounts(
   db: Db,
   entries: readonly ImportEntry[],
 ): Promise<readonly ImportResult[] | undefined> {
-  const [owners, accounts] = await Promise.all([
-    db.rows(selectOwners, { emails: entries.map(({ normalisedEmail }) => normalisedEmail) }),
-    db.rows(selectIds, { accountIds: entries.map(({ accountId }) => accountId) }),
-  ]);
+  const taken = await db.rows(selectTaken, {
+    emails: entries.map(({ normalisedEmail }) => normalisedEmail),
+    accountIds: entries.map(({ accountId }) => accountId),
+  });
   const results = decideImport(entries, {
-    ownerOf: new Map(owners.map(({ normalisedEmail, accountId }) => [normalisedEmail, accountId])),
-    accountIds: new Set(accounts.map(({ accountId }) => accountId)),
+    ownerOf: new Map(
+      taken.flatMap(({ normalisedEmail, accountId }) =>
+        normalisedEmail === null ? [] : [[normalisedEmail, accountId]],
+      ),
+    ),
+    accountIds: new Set(
+      taken.flatMap(({ normalisedEmail, accountId }) => (normalisedEmail === null ? [accountId] : [])),
+    ),
   });
   const created = entries.filter((_, index) => results[index]?.outcome === 'CREATED');
   if (created.length === 0) return results;
