@@ -179,7 +179,7 @@ const selectForms = statement<object, HeldForm>(
       / greatest(1, pg_relation_size('directory_account') / current_setting('block_size')::int))) repeatable (0)
     group by password_as_typed,
       case when password_hash like '$2%' then left(password_hash, 6)
-        else regexp_replace(password_hash, '\$[^$]+\$[^$]+$', '') end
+        else regexp_replace(password_hash, '[$][^$]+[$][^$]+$', '') end
     order by count(*) desc
     limit ${sql.lit(mostForms)}`,
 );

@@ -109,7 +109,9 @@ describe('the forms of a directory', () => {
     await database.close();
     await own.drop();
   });
-  const insert = async (from: number, to: number, hash: string, asTyped: boolean) => {
+  /** Accounts with hashes of one form, each with a salt of its own. */
+  const insert = async (from: number, to: number, { example, passwordAsTyped }: HeldForm) => {
+    const { form = '' } = parsePasswordHash(example) ?? {};
     const client = new pg.Client({ connectionString: own.url });
     await client.connect();
     await client.query(
@@ -118,24 +120,25 @@ describe('the forms of a directory', () => {
          select n, now(), true, false, 1, 0 from generate_series($1::int, $2::int) n returning account_id)
        insert into directory_account (account_id, email, normalised_email, password_hash, password_as_typed, locale,
          create_time, update_time)
-       select account_id, account_id, account_id, $3, $4, 'en', now(), now() from made`,
-      [from, to, hash, asTyped],
+       select account_id, account_id, account_id, $3 || '$' || lpad(account_id, 21, 'A') || $4, $5, 'en', now(), now()
+       from made`,
+      [from, to, form, example.slice(form.length + 1 + 21), passwordAsTyped],
     );
     await client.end();
   };
 
   test('are counted in a small one, and estimated from the same few pages in a large one', async () => {
     expect(await readHeldForms(database)).toEqual([]);
-    await insert(1, 30, bcrypt(1).example, true);
-    await insert(31, 50, ours(1).example, false);
-    await insert(51, 60, ours(1).example, true);
-    await insert(61, 65, bcrypt(1, 12).example, true);
+    await insert(1, 30, bcrypt(1));
+    await insert(31, 50, ours(1));
+    await insert(51, 60, { ...ours(1), passwordAsTyped: true });
+    await insert(61, 65, bcrypt(1, 12));
     expect((await readHeldForms(database)).map(({ count }) => count)).toEqual([30, 20, 10, 5]);
 
-    await insert(1_000, 60_999, scrypt(1).example, true);
+    await insert(1_000, 60_999, scrypt(1));
     const forms = await readHeldForms(database);
     const [first] = forms;
-    expect(first).toMatchObject({ example: scrypt(1).example, passwordAsTyped: true });
+    expect(parsePasswordHash(first?.example ?? '')?.form).toBe('$scrypt$ln=14,r=8,p=1');
     // 400 of some 1,500 pages.
     expect(first?.count).toBeLessThan(40_000);
     expect(first?.count).toBeGreaterThan(4_000);
