@@ -11,6 +11,7 @@ import { RevocationReason, Sessions } from '../../gen/countersign/internal/v1/se
 import { Support } from '../../gen/countersign/internal/v1/support_pb.ts';
 import { Account } from '../../gen/countersign/v1/account_pb.ts';
 import { Channel } from '../../gen/countersign/v1/challenge_pb.ts';
+import { Platform } from '../../gen/countersign/v1/device_pb.ts';
 import { LoginActivity } from '../../gen/countersign/v1/login_activity_pb.ts';
 import type { Session } from '../../gen/countersign/v1/session_pb.ts';
 import { TrustedDevices } from '../../gen/countersign/v1/trusted_devices_pb.ts';
@@ -134,6 +135,16 @@ const calls: Readonly<Record<string, () => Promise<unknown>>> = {
     server.service.accounts.setPassword({ accountId: account.accountId, password: 'another correct horse' }),
   ResetVerification: () => server.service.accounts.resetVerification({ accountId: account.accountId }),
   DeleteAccount: () => server.service.accounts.deleteAccount({ accountId: crypto.randomUUID() }),
+  BatchImportAccounts: () =>
+    server.service.accounts.batchImportAccounts({
+      accounts: [{ email: 'imported@example.com', passwordHash: `$2b$10$${'.'.repeat(53)}` }],
+    }),
+  AuthorizeLegacySignIn: () =>
+    server.service.accounts.authorizeLegacySignIn({
+      accountId: account.accountId,
+      clientVersion: '2.3',
+      platform: Platform.IOS,
+    }),
   IntrospectSession: () => server.service.sessions.introspectSession({ accessToken: signedIn.accessToken }),
   RevokeSessions: () =>
     server.service.sessions.revokeSessions({ accountId: account.accountId, reason: RevocationReason.ADMINISTRATIVE }),
