@@ -75,7 +75,7 @@ async function emptyDirectory(databaseUrl: string): Promise<void> {
 }
 
 async function makeAccounts({ internalUrl }: ServerProcess, question: Question): Promise<Addresses> {
-  const { accounts } = createServiceClient({ baseUrl: internalUrl, serviceToken });
+  const { accounts } = createServiceClient({ baseUrl: internalUrl, serviceToken, timeoutMs: 60_000 });
   const addressCount = Math.ceil((calls + warmUp) / question.callsPerAddress);
   const known: string[] = [];
   for (let index = 0; index < addressCount; index++) {

@@ -7,6 +7,7 @@ import { startApp } from '../../server/app.ts';
 import { createDecoys, type HeldForm } from '../../server/directory/decoys.ts';
 import { createPasswords, ourForm, type Passwords } from '../../server/directory/passwords.ts';
 import { parsePasswordHash } from '../../server/domain/password-hash.ts';
+import { systemClock } from '../../server/platform/clock.ts';
 import { createDraw } from '../../server/platform/draws.ts';
 import { createLog } from '../../server/platform/log.ts';
 import { Database } from '../../server/store/database.ts';
@@ -16,7 +17,7 @@ import { createDatabase, type TestDatabase } from '../support/postgres.ts';
 import { refusal } from '../support/refusal.ts';
 import { iphone, startTestServer, testConfig } from '../support/server.ts';
 
-const draw = createDraw([{ keyId: 'test', key: Buffer.alloc(32, 1) }]);
+const draw = createDraw({ current: () => ({ keyId: 'test', key: Buffer.alloc(32, 1) }) }, systemClock);
 const log = { info: () => {}, warn: () => {}, error: (details: object) => expect.fail(JSON.stringify(details)) };
 const held = (example: string, count: number, passwordAsTyped = true): HeldForm => ({
   example,
