@@ -10,6 +10,7 @@ import { createMailer } from './delivery/email.ts';
 import { createFcmSender } from './delivery/fcm.ts';
 import { startLiveStreams } from './delivery/live.ts';
 import { startOutbox } from './delivery/outbox.ts';
+import { startRevocations } from './delivery/revocations.ts';
 import { createDecoys } from './directory/decoys.ts';
 import { createDirectoryClient } from './directory/directory-client.ts';
 import { createEmbeddedDirectory } from './directory/embedded.ts';
@@ -50,6 +51,7 @@ import { createDeliveryLog } from './store/delivery-log.ts';
 import { readJobStats } from './store/job-stats.ts';
 import { maintain, makePartitions } from './store/maintenance.ts';
 import { migrate } from './store/migrate.ts';
+import { createRevocationLog } from './store/revocations.ts';
 import {
   createDirectoryEntries,
   createDirectoryWriter,
@@ -92,11 +94,12 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
     createTelemetry({ otlpUrl: config.otlpUrl, serviceName: 'countersign', log }),
     migrateWhenReachable(config.databaseUrl, clock, log),
   ]);
-  const database = new Database({
+  const databaseSettings = {
     url: config.databaseUrl,
     poolSize: config.databasePoolSize,
     patienceMs: config.databasePatienceMs,
-  });
+  };
+  const database = new Database(databaseSettings);
   const replicaId = random.uuid(clock.now());
   telemetry.observeJobs(() => readJobStats(database));
   const bus = startPostgresBus(config.databaseUrl, log);
@@ -120,8 +123,15 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
     limits: config.limits,
     store: createLiveStore(database, appSettings),
   });
+  const revocations = startRevocations({
+    bus,
+    log,
+    revocationLog: createRevocationLog(databaseSettings, config.limits.accessTokenLifetimeMs),
+    elapsedMs: () => performance.now(),
+  });
   const deps: Deps = {
     live,
+    revocations,
     clock,
     stepUpOn: config.stepUpOn,
     random,
@@ -195,7 +205,7 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
   const stop = async () => {
     clearInterval(health);
     serving.set(false);
-    await live.stop();
+    await Promise.all([live.stop(), revocations.stop()]);
     shutdown.abort();
     await Promise.all(listeners.map((listener) => listener.close(graceMs)));
     await outbox.stop();

@@ -12,6 +12,8 @@ export const sessionEndCauses = [
   'REPLACED',
 ] as const;
 export type SessionEndCause = (typeof sessionEndCauses)[number];
+/** Why a session ended before its time; UNKNOWN where its account was deleted. */
+export type RevocationCause = SessionEndCause | 'UNKNOWN';
 
 /** How a device was authenticated (RFC 8176; `device`, the secret of a trusted device, is our own). */
 export type AuthenticationMethod = 'pwd' | 'otp' | 'device';

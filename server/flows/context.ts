@@ -19,6 +19,7 @@ import type {
   LiveStreams,
   Places,
   Random,
+  Revocations,
   Secrets,
   SessionRecord,
   Store,
@@ -35,6 +36,7 @@ export interface Deps {
   readonly directory: Directory;
   readonly store: Store;
   readonly live: LiveStreams;
+  readonly revocations: Revocations;
   readonly limits: Limits;
   /** What asks even a trusted device for a code. */
   readonly stepUpOn: readonly StepUp[];

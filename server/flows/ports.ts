@@ -11,7 +11,7 @@ import type { PasswordGuess } from '../domain/limits.ts';
 import type { EventKind, LoginEvent } from '../domain/login-event.ts';
 import type { PasswordWeakness } from '../domain/password.ts';
 import type { Place } from '../domain/place.ts';
-import type { Session, SessionEndCause, SessionState } from '../domain/session.ts';
+import type { RevocationCause, Session, SessionEndCause, SessionState } from '../domain/session.ts';
 import type { Sighting } from '../domain/unusual.ts';
 import type { AccountSnapshot, StreamState } from '../domain/watch.ts';
 
@@ -298,6 +298,46 @@ export interface LiveStore {
   forgetReplica(replicaId: string): Promise<void>;
 }
 
+/** A session that ended before its time. */
+export interface Revocation {
+  readonly accountId: string;
+  readonly sessionId: string;
+  readonly deviceId: string;
+  readonly cause: RevocationCause;
+  readonly revokeTime: Date;
+}
+
+/** `stalenessMs`: what ended longer ago than this has been told. */
+export type RevocationEvent =
+  | { readonly kind: 'revoked'; readonly revocation: Revocation }
+  | { readonly kind: 'caughtUp' | 'keepAlive'; readonly stalenessMs: number };
+
+/** The events of one stream: what ended of late, `caughtUp` once, then whatever ends, and `keepAlive` every second. */
+export interface RevocationFeed {
+  /** The next event; undefined once the feed is closed, or could not be caught up since PostgreSQL is out of reach. */
+  next(): Promise<RevocationEvent | undefined>;
+  /** May be called at any time, also while an event is waited for. */
+  close(): void;
+}
+
+/** The revocations that this replica tells. */
+export interface Revocations {
+  /** Undefined where as many streams are open here as there may be. `cut` breaks the connection of one that does not read. */
+  attach(cut: () => void): RevocationFeed | undefined;
+}
+
+/** What PostgreSQL keeps of revocations, read by one reader; no reading may begin before the last one has ended. */
+export interface RevocationLog {
+  /**
+   * `fresh`: what was committed since the reading before, or, where that can't be told (at the first, and after a failure),
+   * everything since then and within the last access token's life. `known`, where it is asked for: the rest of that life.
+   * @throws Error where PostgreSQL is out of reach or silent.
+   */
+  read(withKnown: boolean): Promise<{ readonly fresh: readonly Revocation[]; readonly known: readonly Revocation[] }>;
+  /** Lets go of its connection; the next reading opens another. */
+  close(): Promise<void>;
+}
+
 /** Tells every replica that something of an account has changed; carries names only. */
 export interface Bus {
   /** `onAccount` is told of each change; `onGap` when some may have been missed. */
@@ -445,6 +485,9 @@ export interface EventPage {
   readonly next: string | undefined;
 }
 
+/** A live session, for internal callers. */
+export type ListedSession = Pick<SessionRecord, 'session' | 'device'>;
+
 /** PostgreSQL. Every method refuses with DEPENDENCY_UNAVAILABLE where it is out of reach or silent. */
 export interface Store {
   /**
@@ -466,6 +509,13 @@ export interface Store {
   findAccount(accountId: string): Promise<Account | undefined>;
   findSession(accountId: string, sessionId: string): Promise<SessionRecord | undefined>;
   findIntrospected(accountId: string, sessionId: string): Promise<IntrospectedSession | undefined>;
+  /** The live sessions of an account that are older than `before` (a session id; null for the newest), newest first, `count` at most. */
+  listSessions(
+    accountId: string,
+    before: string | null,
+    now: Date,
+    count: number,
+  ): Promise<{ readonly sessions: readonly ListedSession[]; readonly next: string | undefined }>;
   /** Notes that a token of this generation was used; false where it has become void or the session has ended. */
   markSessionUsed(accountId: string, sessionId: string, generation: number, now: Date): Promise<boolean>;
   findDeviceByToken(accountId: string, tokenHash: Uint8Array): Promise<Device | undefined>;

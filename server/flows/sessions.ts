@@ -11,6 +11,7 @@ import {
   type Session,
   type SessionEndCause,
   type SessionState,
+  sessionExpireTime,
 } from '../domain/session.ts';
 import { isTrusted } from '../domain/trust.ts';
 import { type Deps as AccountsDeps, reportNewPassword } from './accounts.ts';
@@ -29,7 +30,9 @@ import {
 import type {
   AccountTransaction,
   IntrospectedSession,
+  ListedSession,
   PublicSigningKey,
+  RevocationEvent,
   SessionFilter,
   SessionRecord,
 } from './ports.ts';
@@ -284,6 +287,54 @@ export async function revokeSessions(
     }
     return { ok: ended };
   });
+}
+
+export interface SessionPage {
+  readonly sessions: readonly (ListedSession & { readonly trusted: boolean; readonly expireTime: Date })[];
+  /** The session to go on from; undefined where there is no more. */
+  readonly next: string | undefined;
+}
+
+/** The live sessions of an account, newest first, older than `before`. */
+export async function listSessions(
+  deps: Deps,
+  accountId: string,
+  before: string | null,
+  count: number,
+): Promise<SessionPage> {
+  const now = deps.clock.now();
+  const [account, { sessions, next }] = await Promise.all([
+    deps.store.findAccount(accountId),
+    deps.store.listSessions(accountId, before, now, count),
+  ]);
+  if (account === undefined) throw new DomainError({ reason: 'ACCOUNT_UNKNOWN' });
+  const listed = sessions.map(({ session, device }) => ({
+    session,
+    device,
+    trusted: isTrusted(device, deps.limits, now),
+    expireTime: sessionExpireTime(session, deps.limits),
+  }));
+  return { sessions: listed, next };
+}
+
+/** What ends before its time, for internal callers. It ends only with a refusal: the caller opens another, here or elsewhere. */
+export async function* watchRevocations(
+  deps: Deps,
+  connection: { readonly signal: AbortSignal; readonly cut: () => void },
+): AsyncGenerator<RevocationEvent, void, undefined> {
+  const feed = deps.revocations.attach(connection.cut);
+  if (feed === undefined) throw new DomainError({ reason: 'RATE_LIMITED', retryAfterMs: 60_000 });
+  connection.signal.addEventListener('abort', () => feed.close());
+  try {
+    if (connection.signal.aborted) feed.close();
+    for (;;) {
+      const event = await feed.next();
+      if (event === undefined) throw new DomainError({ reason: 'DEPENDENCY_UNAVAILABLE', retryAfterMs: 500 });
+      yield event;
+    }
+  } finally {
+    feed.close();
+  }
 }
 
 export function signingKeys(deps: Deps): readonly PublicSigningKey[] {

@@ -8,6 +8,7 @@ import {
   type ImportResultSchema,
   LegacyRefusal as LegacyRefusalProto,
 } from '../../gen/countersign/internal/v1/accounts_pb.ts';
+import type { AccountSessionSchema } from '../../gen/countersign/internal/v1/sessions_pb.ts';
 import { type AdviceNoteSchema, Advice as AdviceProto } from '../../gen/countersign/v1/advice_pb.ts';
 import {
   type ChallengeGrantSchema,
@@ -50,7 +51,7 @@ import type { ChallengeGrant } from '../flows/codes.ts';
 import type { DeviceChallengeView } from '../flows/codes-in-app.ts';
 import type { Caller, Deps } from '../flows/context.ts';
 import type { Places } from '../flows/ports.ts';
-import type { SessionGrant } from '../flows/sessions.ts';
+import type { SessionGrant, SessionPage } from '../flows/sessions.ts';
 import { textsFor } from '../texts/texts.ts';
 import { unusualInWords } from '../texts/unusual.ts';
 
@@ -294,6 +295,24 @@ export function sessionToProto(session: SessionGrant, locale: string): MessageIn
       session.passwordChangeRequired ? ['CHANGE_PASSWORD', 'CHANGE_PASSWORD_ELSEWHERE'] : [],
       locale,
     ),
+  };
+}
+
+export function accountSessionToProto(
+  { session, device, trusted, expireTime }: SessionPage['sessions'][number],
+  reader: Reader,
+): MessageInitShape<typeof AccountSessionSchema> {
+  const { location } = locationOf(device.lastPlace, device.lastIpAddress, reader);
+  return {
+    sessionId: session.sessionId,
+    deviceId: session.deviceId,
+    device: deviceToProto(device),
+    trusted,
+    amr: [...session.amr],
+    createTime: timestampFromDate(session.createTime),
+    lastUseTime: timestampFromDate(session.lastUseTime),
+    expireTime: timestampFromDate(expireTime),
+    ...(location === undefined ? {} : { lastLocation: location }),
   };
 }
 

@@ -1,11 +1,26 @@
 // countersign.internal.v1.Sessions: message → flow → message; and the same keys as JWKS (RFC 7517, RFC 8037).
 
-import { timestampFromDate } from '@bufbuild/protobuf/wkt';
+import type { MessageInitShape } from '@bufbuild/protobuf';
+import { durationFromMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
-import { RevocationReason, type Sessions } from '../../gen/countersign/internal/v1/sessions_pb.ts';
+import {
+  RevocationReason,
+  type Sessions,
+  type WatchRevocationsResponseSchema,
+} from '../../gen/countersign/internal/v1/sessions_pb.ts';
 import type { Deps } from '../flows/accounts.ts';
-import { introspect, revokeSessions, signingKeys } from '../flows/sessions.ts';
+import type { RevocationEvent } from '../flows/ports.ts';
+import { introspect, listSessions, revokeSessions, signingKeys, watchRevocations } from '../flows/sessions.ts';
+import { cutOf } from './call.ts';
+import { accountSessionToProto, readerOf } from './convert.ts';
 import type { Handler } from './exchange.ts';
+import { localeOf } from './locale.ts';
+import { pageSize, pageTokens } from './pages.ts';
+
+const positions = pageTokens<string>('sessions', /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/, {
+  write: (sessionId) => sessionId,
+  read: (text) => text,
+});
 
 export function sessions(deps: Deps): Partial<ServiceImpl<typeof Sessions>> {
   return {
@@ -27,6 +42,20 @@ export function sessions(deps: Deps): Partial<ServiceImpl<typeof Sessions>> {
       const cause = reason === RevocationReason.PASSWORD_CHANGED ? 'PASSWORD_CHANGED' : 'REVOKED';
       return { revokedSessions: await revokeSessions(deps, accountId, { deviceId, sessionId }, cause) };
     },
+    async listSessions(request, { requestHeader }) {
+      const before = positions.read(request.pageToken) ?? null;
+      const { sessions, next } = await listSessions(deps, request.accountId, before, pageSize(request.pageSize));
+      const reader = readerOf(deps, { locale: localeOf(requestHeader) });
+      return {
+        sessions: sessions.map((session) => accountSessionToProto(session, reader)),
+        nextPageToken: positions.write(next),
+      };
+    },
+    async *watchRevocations(_request, context) {
+      for await (const event of watchRevocations(deps, { signal: context.signal, cut: cutOf(context) })) {
+        yield eventToProto(event);
+      }
+    },
     getSigningKeys() {
       const keys = signingKeys(deps).map(({ keyId, publicKey }) => ({
         keyId,
@@ -36,6 +65,14 @@ export function sessions(deps: Deps): Partial<ServiceImpl<typeof Sessions>> {
       return { signingKeys: keys };
     },
   };
+}
+
+function eventToProto(event: RevocationEvent): MessageInitShape<typeof WatchRevocationsResponseSchema> {
+  if (event.kind !== 'revoked') {
+    return { event: { case: event.kind, value: { staleness: durationFromMs(Math.ceil(event.stalenessMs)) } } };
+  }
+  const { revokeTime, ...revocation } = event.revocation;
+  return { event: { case: 'revocation', value: { ...revocation, revokeTime: timestampFromDate(revokeTime) } } };
 }
 
 /** `/.well-known/jwks.json`. */

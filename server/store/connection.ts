@@ -7,7 +7,7 @@ import type { Joiner } from './joiner.ts';
 import type { Db, Statement } from './statement.ts';
 
 export class Connection implements Db {
-  readonly #client: pg.PoolClient;
+  readonly #client: pg.ClientBase;
   readonly #joiner: Joiner;
   #queued: [Statement<never, unknown>, unknown][] = [];
   #sent: Promise<unknown>[] = [];
@@ -16,7 +16,7 @@ export class Connection implements Db {
   #failure: { readonly reason: unknown } | undefined;
   #rollbackFailed = false;
 
-  constructor(client: pg.PoolClient, joiner: Joiner) {
+  constructor(client: pg.ClientBase, joiner: Joiner) {
     this.#client = client;
     this.#joiner = joiner;
   }

@@ -8,7 +8,7 @@ import type { DeviceDescription, Origin, Platform, SignedInFrom } from '../domai
 import type { PasswordGuess } from '../domain/limits.ts';
 import type { EventKind } from '../domain/login-event.ts';
 import type { Place } from '../domain/place.ts';
-import type { AuthenticationMethod, SessionEndCause } from '../domain/session.ts';
+import type { AuthenticationMethod, RevocationCause, SessionEndCause } from '../domain/session.ts';
 import type { Unusual, UnusualFinding } from '../domain/unusual.ts';
 
 export const AccountEntity = defineEntity({
@@ -199,6 +199,19 @@ export const OpenStreamEntity = defineEntity({
   },
 });
 
+export const RevocationEntity = defineEntity({
+  name: 'Revocation',
+  tableName: 'revocation',
+  properties: {
+    accountId: p.text().primary(),
+    sessionId: p.uuid().primary(),
+    deviceId: p.uuid(),
+    cause: p.text().$type<RevocationCause>(),
+    revokeTime: p.datetime(),
+    transactionId: p.text().columnType('xid8'),
+  },
+});
+
 export const entities = [
   AccountEntity,
   DirectoryAccountEntity,
@@ -211,4 +224,5 @@ export const entities = [
   PushRegistrationEntity,
   ReplicaEntity,
   OpenStreamEntity,
+  RevocationEntity,
 ] as const;

@@ -4,10 +4,8 @@ import { sql } from 'kysely';
 import { type LegacyEntry, mostLegacyEntries } from '../domain/legacy-sign-in.ts';
 import type { LoginEvent } from '../domain/login-event.ts';
 import type { ActivityFilter, EventPage } from '../flows/ports.ts';
-import { lowestUuid } from './partitions.ts';
+import { highestUuid, lowestUuid } from './partitions.ts';
 import { type Builder, columnsOf, columnValues, type Db, first, type Reader, statement } from './statement.ts';
-
-const highestUuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
 
 const insert = statement((db, p: LoginEvent) => db.insertInto('LoginEvent').values(columnValues('LoginEvent', p)));
 

@@ -8,6 +8,9 @@ import { dropPartitions, ensurePartitions, lowestUuid } from './partitions.ts';
 /** Challenges and their deliveries stay this long for support. */
 const traceRetentionMs = 30 * 24 * 3_600_000;
 
+/** Revocations stay this much longer than any access token: a replica that had lost PostgreSQL finds what it has missed. */
+const revocationMarginMs = 3_600_000;
+
 /** Safe to run at any time, also twice at once. */
 export async function maintain(databaseUrl: string, limits: Limits, now: Date): Promise<void> {
   const client = new pg.Client({ connectionString: databaseUrl, application_name: 'countersign-maintenance' });
@@ -37,7 +40,12 @@ export async function maintain(databaseUrl: string, limits: Limits, now: Date): 
        where attempts >= max_attempts and locked_at is null and last_error is null`,
     );
     await client.query(`delete from replica where alive_until < now() - interval '1 hour'`);
-    // A session that is over keeps its cause until it would have expired.
+    // By PostgreSQL's clock, which wrote their times.
+    await client.query(`delete from revocation where revoke_time < now() - $1 * interval '1 ms'`, [
+      limits.accessTokenLifetimeMs + revocationMarginMs,
+    ]);
+    // A session that is over keeps its cause until it would have expired. That is no revocation.
+    await client.query('set countersign.deletes_expired = on');
     await client.query(
       `delete from session where least(last_use_time + $1 * interval '1 ms', create_time + $2 * interval '1 ms') < $3`,
       [limits.sessionIdleMs, limits.sessionLifetimeMs, now],

@@ -59,6 +59,9 @@ export function lowestUuid(time: Date): string {
   return `${hex.slice(0, 8)}-${hex.slice(8)}-0000-0000-000000000000`;
 }
 
+/** Above every id. */
+export const highestUuid = 'ffffffff-ffff-ffff-ffff-ffffffffffff';
+
 function partitionName(start: Date): string {
   return `login_event_${start.toISOString().slice(0, 7).replace('-', '_')}`;
 }

@@ -1,9 +1,11 @@
 // The rows of sessions. A session that is over keeps its cause until it would have expired.
 
 import { sql } from 'kysely';
+import type { Limits } from '../domain/limits.ts';
 import type { Session, SessionEndCause } from '../domain/session.ts';
-import type { IntrospectedSession, SessionFilter, SessionRecord } from '../flows/ports.ts';
+import type { IntrospectedSession, ListedSession, SessionFilter, SessionRecord } from '../flows/ports.ts';
 import { settleJobs } from './jobs.ts';
+import { highestUuid } from './partitions.ts';
 import { columnsOf, columnValues, type Db, first, nested, type Reader, statement } from './statement.ts';
 
 interface Key {
@@ -75,6 +77,53 @@ export function findSessionRecord(
   sessionId: string,
 ): Promise<SessionRecord | undefined> {
   return first(db, selectRecord, { accountId, sessionId });
+}
+
+interface LiveRange {
+  readonly accountId: string;
+  readonly before: string;
+  readonly idleSince: Date;
+  readonly createdSince: Date;
+  readonly count: number;
+}
+
+// Ids of one form sort as their times do.
+const selectPage = statement<LiveRange, ListedSession>((db, p) =>
+  db
+    .selectFrom('Session as session')
+    .innerJoin('Device as device', (join) =>
+      join.onRef('device.accountId', '=', 'session.accountId').onRef('device.deviceId', '=', 'session.deviceId'),
+    )
+    .select([...nested('session', 'Session'), ...nested('device', 'Device')])
+    .where('session.accountId', '=', p.accountId)
+    .where('session.sessionId', '<', p.before)
+    .where('session.endTime', 'is', null)
+    .where('session.lastUseTime', '>', p.idleSince)
+    .where('session.createTime', '>', p.createdSince)
+    .orderBy('session.sessionId', 'desc')
+    .limit(p.count)
+    .$castTo<ListedSession>(),
+);
+
+/** The newest `count` live sessions of an account that are older than `before`. */
+export async function listSessions(
+  db: Reader,
+  accountId: string,
+  before: string | null,
+  limits: Limits,
+  now: Date,
+  count: number,
+): Promise<{ readonly sessions: readonly ListedSession[]; readonly next: string | undefined }> {
+  const ago = (ms: number) => new Date(now.getTime() - ms);
+  const rows = await db.rows(selectPage, {
+    accountId,
+    before: before ?? highestUuid,
+    idleSince: ago(limits.sessionIdleMs),
+    createdSince: ago(limits.sessionLifetimeMs),
+    count: count + 1,
+  });
+  const sessions = rows.slice(0, count);
+  return { sessions, next: rows.length > count ? sessions.at(-1)?.session.sessionId : undefined };
 }
 
 const stateColumns = [

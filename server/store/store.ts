@@ -71,6 +71,9 @@ export function createStore(database: Database, settings: StoreSettings): Store 
     findAccount: (accountId) => read((db) => accounts.findAccount(db, accountId)),
     findSession: (accountId, sessionId) => read((db) => sessions.findSessionRecord(db, accountId, sessionId)),
     findIntrospected: (accountId, sessionId) => read((db) => sessions.findIntrospected(db, accountId, sessionId)),
+    // An account may have many that are over, which it looks past.
+    listSessions: (accountId, before, now, count) =>
+      autocommit((db) => sessions.listSessions(db, accountId, before, settings.limits, now, count)),
     markSessionUsed: (accountId, sessionId, generation, now) =>
       autocommit((db) => sessions.markSessionUsed(db, accountId, sessionId, generation, now)),
     findDeviceByToken: (accountId, tokenHash) => read((db) => devices.findDeviceByToken(db, accountId, tokenHash)),

@@ -49,6 +49,12 @@ function schemaOf(url: string): Promise<string[]> {
       select 'constraint ' || name || ' ' || pg_catalog.pg_get_constraintdef(k.oid)
         from ours join pg_catalog.pg_constraint k on conrelid = ours.oid where contype <> 'n'
       union all
+      select 'trigger ' || pg_catalog.pg_get_triggerdef(t.oid)
+        from ours join pg_catalog.pg_trigger t on tgrelid = ours.oid where not tgisinternal and name like 'public.%'
+      union all
+      select 'function ' || pg_catalog.pg_get_functiondef(p.oid)
+        from pg_catalog.pg_proc p where p.pronamespace = 'public'::pg_catalog.regnamespace
+      union all
       select 'partition ' || name || ' ' || pg_catalog.pg_get_expr(c.relpartbound, c.oid)
         from ours join pg_catalog.pg_class c using (oid) where c.relispartition and c.relkind = 'r'
       order by line`);

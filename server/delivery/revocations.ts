@@ -1,0 +1,206 @@
+// The open streams of revocations of this replica, and the one feed that all of them share. It reads when the bus says that
+// something has happened, and every second whatever the bus does; while nobody listens, never. It must not know who listens.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Bus, RevocationEvent, RevocationFeed, RevocationLog, Revocations } from '../flows/ports.ts';
+import type { Logger } from '../platform/log.ts';
+
+export interface RevocationsDeps {
+  readonly revocationLog: RevocationLog;
+  readonly bus: Bus;
+  readonly log: Logger;
+  /** Milliseconds that never jump. */
+  readonly elapsedMs: () => number;
+}
+
+export interface RunningRevocations extends Revocations {
+  /** How many streams are open here. */
+  openStreams(): number;
+  stop(): Promise<void>;
+}
+
+const tickMs = 1_000;
+const keepAliveWaitsMs = 200;
+/** Between readings, however much the bus has to say. */
+const restMs = 20;
+const mostStreams = 1_000;
+/** A stream that has taken nothing of what waits for it for so long is cut. */
+const patienceTicks = 10;
+
+export function startRevocations(deps: RevocationsDeps): RunningRevocations {
+  const { revocationLog, bus, log, elapsedMs } = deps;
+  const feeds = new Set<Feed>();
+  let timer: NodeJS.Timeout | undefined;
+  let running: Promise<void> | undefined;
+  /** Whether something came since the last reading began. */
+  let stale = false;
+  /** When the newest reading that succeeded began. */
+  let knownAt = 0;
+  let failing = false;
+  let stopped = false;
+
+  const read = async () => {
+    // One that comes while it is read waits for the next reading.
+    const opening = new Set([...feeds].filter((feed) => !feed.caughtUp));
+    const begin = elapsedMs();
+    try {
+      const { fresh, known } = await revocationLog.read(opening.size > 0);
+      knownAt = begin;
+      const news = fresh.map((revocation) => ({ kind: 'revoked', revocation }) as const);
+      const rest = known.map((revocation) => ({ kind: 'revoked', revocation }) as const);
+      for (const feed of feeds) {
+        if (feed.caughtUp) feed.push(news);
+        else if (opening.has(feed)) feed.catchUp([...rest, ...news], knownAt);
+      }
+      if (failing) log.info('revocations are read again');
+      failing = false;
+    } catch (error) {
+      if (!failing && !stopped)
+        log.warn({ why: String(error) }, 'revocations can not be read; what is missed is told later');
+      failing = true;
+      // They learn nothing here, and another replica may know.
+      for (const feed of feeds) if (!feed.caughtUp) feed.close();
+    }
+  };
+
+  const run = async () => {
+    while (stale && feeds.size > 0 && !stopped) {
+      stale = false;
+      await read();
+      await sleep(restMs);
+    }
+    running = undefined;
+  };
+
+  const look = () => {
+    stale = true;
+    if (feeds.size > 0 && !stopped) running ??= run();
+  };
+
+  const tick = async () => {
+    if (feeds.size === 0) {
+      if (running !== undefined) return;
+      clearInterval(timer);
+      timer = undefined;
+      await revocationLog.close();
+      return;
+    }
+    look();
+    // What is read now is told with it, unless PostgreSQL takes its time.
+    await Promise.race([running, sleep(keepAliveWaitsMs)]);
+    for (const feed of feeds) feed.tick(knownAt);
+  };
+
+  bus.subscribe({ onAccount: look, onGap: look });
+
+  return {
+    openStreams: () => feeds.size,
+    attach: (cut): RevocationFeed | undefined => {
+      if (feeds.size >= mostStreams) return undefined;
+      const feed = new Feed(elapsedMs, cut, () => feeds.delete(feed));
+      if (stopped) {
+        feed.close();
+        return feed;
+      }
+      feeds.add(feed);
+      timer ??= setInterval(() => void tick(), tickMs);
+      look();
+      return feed;
+    },
+    stop: async () => {
+      stopped = true;
+      clearInterval(timer);
+      for (const feed of feeds) feed.close();
+      await revocationLog.close();
+      await running;
+    },
+  };
+}
+
+type Waiting =
+  | Extract<RevocationEvent, { kind: 'revoked' }>
+  | { readonly kind: 'caughtUp' | 'keepAlive'; readonly knownAt: number };
+
+/** What waits for one stream's reader. */
+class Feed implements RevocationFeed {
+  /** Whether it was told what ended before it was opened. */
+  caughtUp = false;
+  readonly #elapsedMs: () => number;
+  readonly #cut: () => void;
+  readonly #onClose: () => void;
+  /** Batches, which the streams share; of the first, what is before `#next` has been taken. */
+  readonly #batches: (readonly Waiting[])[] = [];
+  #next = 0;
+  #keepAliveWaits = false;
+  #taken = false;
+  #ticksSinceTaken = 0;
+  #closed = false;
+  #wake: (() => void) | undefined;
+
+  constructor(elapsedMs: () => number, cut: () => void, onClose: () => void) {
+    this.#elapsedMs = elapsedMs;
+    this.#cut = cut;
+    this.#onClose = onClose;
+  }
+
+  push(events: readonly Waiting[]): void {
+    if (events.length === 0) return;
+    this.#batches.push(events);
+    this.#wake?.();
+  }
+
+  catchUp(events: readonly Waiting[], knownAt: number): void {
+    this.caughtUp = true;
+    this.push(events);
+    this.push([{ kind: 'caughtUp', knownAt }]);
+  }
+
+  tick(knownAt: number): void {
+    this.#ticksSinceTaken = this.#taken || this.#batches.length === 0 ? 0 : this.#ticksSinceTaken + 1;
+    this.#taken = false;
+    if (this.#ticksSinceTaken >= patienceTicks) {
+      this.#cut();
+      this.close();
+      return;
+    }
+    if (!this.caughtUp || this.#keepAliveWaits) return;
+    this.#keepAliveWaits = true;
+    // Behind all that was known then: what a later reading finds is told after it.
+    this.push([{ kind: 'keepAlive', knownAt }]);
+  }
+
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#onClose();
+    this.#wake?.();
+  }
+
+  async next(): Promise<RevocationEvent | undefined> {
+    for (;;) {
+      if (this.#closed) return undefined;
+      const event = this.#take();
+      if (event !== undefined) return event;
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  #take(): RevocationEvent | undefined {
+    const [batch] = this.#batches;
+    const event = batch?.[this.#next++];
+    if (event === undefined) {
+      this.#next = 0;
+      return undefined;
+    }
+    if (this.#next === batch?.length) {
+      this.#batches.shift();
+      this.#next = 0;
+    }
+    this.#taken = true;
+    if (event.kind === 'revoked') return event;
+    if (event.kind === 'keepAlive') this.#keepAliveWaits = false;
+    return { kind: event.kind, stalenessMs: this.#elapsedMs() - event.knownAt };
+  }
+}
