@@ -14,8 +14,6 @@ export interface RevocationsDeps {
 }
 
 export interface RunningRevocations extends Revocations {
-  /** How many streams are open here. */
-  openStreams(): number;
   stop(): Promise<void>;
 }
 

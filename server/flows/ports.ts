@@ -324,6 +324,8 @@ export interface RevocationFeed {
 export interface Revocations {
   /** Undefined where as many streams are open here as there may be. `cut` breaks the connection of one that does not read. */
   attach(cut: () => void): RevocationFeed | undefined;
+  /** How many streams are open here. */
+  openStreams(): number;
 }
 
 /** What PostgreSQL keeps of revocations, read by one reader; no reading may begin before the last one has ended. */

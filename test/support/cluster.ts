@@ -17,6 +17,8 @@ export interface Cluster {
   start(): Promise<void>;
   /** SIGSTOP to the server and every process of it: connections stay, and nothing answers. */
   freeze(): Promise<void>;
+  /** SIGKILL to the server; its processes see that and end. */
+  kill(): Promise<void>;
   thaw(): void;
   /** Stops it, and takes its files away. */
   discard(): Promise<void>;
@@ -43,8 +45,7 @@ export async function startCluster(): Promise<Cluster> {
       server = await startServer();
     },
     freeze: async () => {
-      const lock = await readFile(join(home, 'cluster', 'postmaster.pid'), 'utf8');
-      const postmaster = Number(lock.split('\n')[0]);
+      const postmaster = await postmasterOf(home);
       // First of all, so that it makes no more processes.
       process.kill(postmaster, 'SIGSTOP');
       frozen = [postmaster];
@@ -56,6 +57,7 @@ export async function startCluster(): Promise<Cluster> {
       for (const pid of children) process.kill(pid, 'SIGSTOP');
       frozen = [postmaster, ...children];
     },
+    kill: async () => void process.kill(await postmasterOf(home), 'SIGKILL'),
     thaw,
     discard: async () => {
       thaw();
@@ -64,4 +66,9 @@ export async function startCluster(): Promise<Cluster> {
       await rm(dataDir, { recursive: true, force: true });
     },
   };
+}
+
+async function postmasterOf(home: string): Promise<number> {
+  const lock = await readFile(join(home, 'cluster', 'postmaster.pid'), 'utf8');
+  return Number(lock.split('\n')[0]);
 }

@@ -1,4 +1,4 @@
-// A watching service: it reads the stream of revocations and keeps what it hears.
+// A watching service: it reads the stream of revocations and keeps what it hears. And sessions for it, by the dozen.
 
 import { createClient } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
@@ -9,7 +9,7 @@ import {
   type WatchRevocationsResponse,
 } from '../../gen/countersign/internal/v1/sessions_pb.ts';
 import { eventually } from './eventually.ts';
-import { serviceToken } from './server.ts';
+import { serviceToken, type TestServer } from './server.ts';
 
 type Event = WatchRevocationsResponse['event'];
 
@@ -78,4 +78,21 @@ export function watchRevocations(internalUrl: string, token = serviceToken): Rev
       await ended.catch(() => {});
     },
   };
+}
+
+/** Live sessions, a device each, as if they had been signed in; returns their ids. */
+export async function insertSessions(query: TestServer['query'], accountId: string, count: number): Promise<string[]> {
+  const rows = await query(
+    `with devices as (
+       insert into device
+       select $1, gen_random_uuid(), 'd', 'm', 'IOS', '1', '2.3', null, null, null, now(), now(), '127.0.0.1', null
+       from generate_series(1, $2::int) returning device_id
+     )
+     insert into session
+     select $1, gen_random_uuid(), device_id, '["pwd"]', now(), now(), null, null, 1, 1,
+       uuid_send(gen_random_uuid()), uuid_send(gen_random_uuid()), null, null, null
+     from devices returning session_id`,
+    [accountId, count],
+  );
+  return rows.map((row) => String(row['session_id']));
 }
