@@ -146,6 +146,7 @@ const calls: Readonly<Record<string, () => Promise<unknown>>> = {
       platform: Platform.IOS,
     }),
   IntrospectSession: () => server.service.sessions.introspectSession({ accessToken: signedIn.accessToken }),
+  ListSessions: () => server.service.sessions.listSessions({ accountId: account.accountId }),
   RevokeSessions: () =>
     server.service.sessions.revokeSessions({ accountId: account.accountId, reason: RevocationReason.ADMINISTRATIVE }),
   TraceChallenge: () => server.service.support.traceChallenge({ account: { case: 'email', value: account.email } }),

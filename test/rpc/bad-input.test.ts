@@ -29,10 +29,12 @@ import {
   changingNothing,
   expectInvalid,
   expectTyped,
+  other,
   otherDevice,
   server,
   useServer,
 } from '../support/plain-calls.ts';
+import type { TestAccount } from '../support/server.ts';
 
 useServer();
 
@@ -346,14 +348,18 @@ test('a push registration is of one service, and in the form of its tokens', asy
 
 describe('lists', () => {
   const lists = rpcs.filter(({ method }) => method.input.fields.some(({ name }) => name === 'page_size'));
-  const tokenOf = async (rpc: Rpc) => JSON.parse((await call(rpc, { pageSize: 1 })).text).nextPageToken as string;
+  /** Of an account that has more than one of each: the caller's, or the one that is named. */
+  const of = ({ method }: Rpc, { accountId }: TestAccount) =>
+    method.input.fields.some(({ name }) => name === 'account_id') ? { accountId } : {};
+  const list = (rpc: Rpc, page: object) => call(rpc, { ...of(rpc, account), ...page });
+  const tokenOf = async (rpc: Rpc) => JSON.parse((await list(rpc, { pageSize: 1 })).text).nextPageToken as string;
 
   test('take no negative page size, and no size beyond 32 bits', async () => {
     expect(lists.length).toBeGreaterThan(1);
     for (const rpc of lists) {
-      for (const pageSize of [-1, -2_147_483_648]) expectInvalid(await call(rpc, { pageSize }), 'page_size');
-      for (const pageSize of [2_147_483_648, '1x', 0.5]) expectInvalid(await call(rpc, { pageSize }), undefined);
-      expect((await call(rpc, { pageSize: 2_147_483_647 })).status).toBe(200);
+      for (const pageSize of [-1, -2_147_483_648]) expectInvalid(await list(rpc, { pageSize }), 'page_size');
+      for (const pageSize of [2_147_483_648, '1x', 0.5]) expectInvalid(await list(rpc, { pageSize }), undefined);
+      expect((await list(rpc, { pageSize: 2_147_483_647 })).status).toBe(200);
     }
   });
 
@@ -377,6 +383,8 @@ describe('lists', () => {
         made('events:\0'),
         made(`events:${nobody}:`),
         made(`events:${nobody}' or true --`),
+        made('sessions:'),
+        made(`sessions:${nobody}'`),
         made('devices:'),
         made('devices:x_y'),
         made(`devices:99999999999999999999_${nobody}`),
@@ -384,21 +392,22 @@ describe('lists', () => {
         Buffer.from(token, 'base64url').reverse().toString('base64url'),
         ...foreign,
       ]) {
-        expectInvalid(await call(rpc, { pageToken }), 'page_token', pageToken);
+        expectInvalid(await list(rpc, { pageToken }), 'page_token', pageToken);
       }
-      expect((await call(rpc, { pageToken: token })).status).toBe(200);
+      expect((await list(rpc, { pageToken: token })).status).toBe(200);
     }
   });
 
   test('show with a page token of another account nothing of that account', async () => {
     for (const rpc of lists) {
-      const { text } = await call(rpc, { pageSize: 1 });
+      const { text } = await list(rpc, { pageSize: 1 });
       const pageToken = await tokenOf(rpc);
-      const headers = { authorization: `Bearer ${otherDevice.session.accessToken}` };
-      const foreign = await call(rpc, { pageToken }, { headers });
-      const own = await call(rpc, {}, { headers });
+      const theirs = of(rpc, other);
+      const headers = rpc.internal ? {} : { authorization: `Bearer ${otherDevice.session.accessToken}` };
+      const foreign = await call(rpc, { ...theirs, pageToken }, { headers });
+      const own = await call(rpc, theirs, { headers });
       expect(foreign.status).toBe(200);
-      const ids = (answer: string) => answer.match(/"(deviceId|eventId)":"[^"]+"/g) ?? [];
+      const ids = (answer: string) => answer.match(/"(deviceId|eventId|sessionId)":"[^"]+"/g) ?? [];
       expect(ids(own.text)).toEqual(expect.arrayContaining(ids(foreign.text)));
       expect(ids(own.text)).not.toEqual(expect.arrayContaining(ids(text)));
     }

@@ -308,6 +308,34 @@ describe('maintenance', () => {
     expect((await client.query('select from device')).rowCount).toBe(6);
   });
 
+  test('forgets revocations an hour after the last token of them; what has expired is none', async () => {
+    const device = await insertDevice('idle too long', now, 'trusted');
+    await insertSession(device, ago(40 * day), ago(30 * day + 1000), false);
+    const told = async () =>
+      (await client.query<{ cause: string }>('select cause from revocation order by cause')).rows.map(
+        ({ cause }) => cause,
+      );
+    const kept = limits.accessTokenLifetimeMs + hour;
+    for (const [cause, age] of [
+      ['EXPIRED', kept + 60_000],
+      ['REVOKED', kept - 60_000],
+    ] as const) {
+      await client.query(`insert into revocation values ($1, $2, $2, $3, now() - $4 * interval '1 ms')`, [
+        accountId,
+        random.uuid(now),
+        cause,
+        age,
+      ]);
+    }
+    await maintain(database.url, limits, now);
+    expect(await told()).toEqual(['REVOKED']);
+    expect((await client.query('select from session')).rowCount).toBe(0);
+    // By whom else a live one is deleted, it is told.
+    await insertSession(device, now, now, false);
+    await client.query('delete from account where account_id = $1', [accountId]);
+    expect(await told()).toEqual(['REVOKED', 'UNKNOWN']);
+  });
+
   test('forgets devices that nothing points to: without trust and sessions, or unused longer than trust lasts', async () => {
     const kept = [
       await insertDevice('trusted', ago(180 * day - 1000), 'trusted'),
