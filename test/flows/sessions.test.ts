@@ -1,7 +1,9 @@
 // Sessions: what their tokens are worth, how long, and when they stop.
 
+import { type Timestamp, timestampMs } from '@bufbuild/protobuf/wkt';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RevocationReason } from '../../gen/countersign/internal/v1/sessions_pb.ts';
+import { Platform } from '../../gen/countersign/v1/device_pb.ts';
 import { refusal } from '../support/refusal.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
 
@@ -164,6 +166,55 @@ describe('an internal caller', () => {
     expect((await sessions.revokeSessions({ accountId, reason })).revokedSessions).toBe(0);
     const unknown = await refusal(sessions.revokeSessions({ accountId: 'nobody', reason }));
     expect(unknown.reason).toBe('ACCOUNT_UNKNOWN');
+  });
+
+  test('lists the live sessions of an account, newest first, page by page', async () => {
+    const account = await server.createAccount();
+    const { accountId } = account;
+    const first = await server.signInNewDevice(account);
+    const out = await server.signInNewDevice(account);
+    const untrusted = await server.signInNewDevice(account, false);
+    const newest = await server.signInNewDevice(account);
+    await server.signInNewDevice(await server.createAccount());
+    await out.client.twoStepAuth.signOut({});
+    server.clock.advance(minute);
+    const { session: refreshed } = await refresh(first.session.refreshToken);
+    const { sessions } = server.service;
+    const all = await sessions.listSessions({ accountId });
+    expect(all.nextPageToken).toBe('');
+    expect(all.sessions.map(({ sessionId, deviceId, trusted }) => ({ sessionId, deviceId, trusted }))).toEqual(
+      [newest, untrusted, first].map((device) => ({
+        sessionId: device.session.sessionId,
+        deviceId: device.session.deviceId,
+        trusted: device !== untrusted,
+      })),
+    );
+    const oldest = all.sessions[2];
+    expect(oldest).toMatchObject({
+      sessionId: refreshed?.sessionId,
+      amr: ['pwd', 'otp'],
+      device: { model: 'iPhone 17', platform: Platform.IOS, appVersion: '2.3' },
+    });
+    const ms = (time?: Timestamp) => (time === undefined ? Number.NaN : timestampMs(time));
+    expect(ms(oldest?.lastUseTime) - ms(oldest?.createTime)).toBeGreaterThanOrEqual(minute);
+    expect(ms(oldest?.expireTime) - ms(oldest?.lastUseTime)).toBe(30 * day);
+
+    const paged: string[] = [];
+    for (let pageToken = ''; ; ) {
+      const page = await sessions.listSessions({ accountId, pageSize: 1, pageToken });
+      expect(page.sessions).toHaveLength(1);
+      paged.push(...page.sessions.map(({ sessionId }) => sessionId));
+      pageToken = page.nextPageToken;
+      if (pageToken === '') break;
+    }
+    expect(paged).toEqual(all.sessions.map(({ sessionId }) => sessionId));
+
+    expect((await refusal(sessions.listSessions({ accountId: 'nobody' }))).reason).toBe('ACCOUNT_UNKNOWN');
+    // The others have not been used since before the last one's refresh.
+    server.clock.advance(30 * day - minute);
+    expect((await sessions.listSessions({ accountId })).sessions.map(({ sessionId }) => sessionId)).toEqual([
+      first.session.sessionId,
+    ]);
   });
 
   test('finds the same public key by RPC and as JWKS on both listeners', async () => {
