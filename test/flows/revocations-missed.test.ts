@@ -47,10 +47,11 @@ async function connect(url = server.databaseUrl): Promise<pg.Client> {
   return client;
 }
 
-const end = (db: { query(sql: string, values: unknown[]): Promise<unknown> }, sessionId: string | undefined) =>
+/** @param db a connection of a test's own, or a server's. */
+const end = (db: { query(sql: string, values: string[]): Promise<unknown> }, sessionId: string) =>
   db.query(`update session set end_time = now(), end_cause = 'REVOKED' where session_id = $1`, [sessionId]);
 
-const isTold = (watcher: RevocationWatcher, sessionId: string | undefined) =>
+const isTold = (watcher: RevocationWatcher, sessionId: string) =>
   watcher.events.some((event) => event.case === 'revocation' && event.value.sessionId === sessionId);
 
 test('what began first and was committed last is told, however many readings lie between', async () => {
@@ -162,14 +163,14 @@ test('while PostgreSQL is out of reach the stream stays, says how old its knowle
   const watcher = await watch(replica);
   const sessionIds = await insertSessions(server.query, accountId, 20);
   await proxy.goDown();
-  for (const id of sessionIds.slice(0, 10)) await end({ query: server.query as never }, id);
+  for (const id of sessionIds.slice(0, 10)) await end(server, id);
   await watcher.alive((staleness) => staleness > 1_500);
   const longest = watcher.staleness();
   // Who comes now learns nothing here.
   await expect(watchRevocations(replica.internalUrl).ended).rejects.toMatchObject({
     reason: 'DEPENDENCY_UNAVAILABLE',
   });
-  for (const id of sessionIds.slice(10)) await end({ query: server.query as never }, id);
+  for (const id of sessionIds.slice(10)) await end(server, id);
   await watcher.alive((staleness) => staleness > longest);
   expect(sessionIds.filter((id) => isTold(watcher, id))).toEqual([]);
   await proxy.comeBack(server.databaseUrl);
@@ -234,4 +235,15 @@ test('a reader that takes nothing any more is cut, and the others hear on', asyn
     expect(openStreams()).toBe(1);
   });
   await watcher.told(sessionId);
+});
+
+test('more streams than a replica takes are refused, and one that ends makes room', async () => {
+  const replica = await startTestServer({}, server);
+  onTestFinished(() => replica.stop());
+  const { revocations } = replica.app.deps;
+  const feeds = Array.from({ length: 1_000 }, () => revocations.attach(() => {}));
+  await expect(watchRevocations(replica.internalUrl).ended).rejects.toMatchObject({ reason: 'RATE_LIMITED' });
+  feeds[0]?.close();
+  await watch(replica);
+  for (const feed of feeds) feed?.close();
 });
