@@ -2,14 +2,14 @@
 // that keeps itself fresh. It keeps nothing on disk: the app stores what `onTokens` gives it.
 
 import { timestampMs } from '@bufbuild/protobuf/wkt';
-import { type Client, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
+import { type CallOptions, type Client, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
 import { Account } from '../../gen/countersign/v1/account_pb.ts';
 import { LoginActivity } from '../../gen/countersign/v1/login_activity_pb.ts';
 import type { Session } from '../../gen/countersign/v1/session_pb.ts';
 import { TrustedDevices, type WatchDeviceResponse } from '../../gen/countersign/v1/trusted_devices_pb.ts';
 import { TwoStepAuth } from '../../gen/countersign/v1/two_step_auth_pb.ts';
 import { CountersignError, typedErrors } from '../errors.ts';
-import { isWorthAnotherTry, pause, readable } from './watch.ts';
+import { isWorthAnotherTry, pause, readable } from '../streams.ts';
 
 export { CountersignError } from '../errors.ts';
 
@@ -57,6 +57,8 @@ export interface AppClient {
 const defaultTimeoutMs = 10_000;
 /** An access token is renewed this long before it ends, so that a slow call does not outlive it. */
 const renewBeforeMs = 15_000;
+/** The server says every 20 s that a stream lives: after this long it does not. */
+const silenceMs = 45_000;
 
 export function createAppClient(options: AppClientOptions): AppClient {
   let tokens = options.tokens;
@@ -134,12 +136,13 @@ export function createAppClient(options: AppClientOptions): AppClient {
   };
 
   async function* watch(signal: AbortSignal): AsyncGenerator<WatchEvent, void, undefined> {
+    const open = (how: CallOptions) => trustedDevices.watchDevice({}, how);
     let failures = 0;
     while (!signal.aborted) {
       const used = tokens;
       let heard = 0;
       try {
-        for await (const { event } of readable(trustedDevices, signal)) {
+        for await (const { event } of readable(open, signal, silenceMs)) {
           heard += 1;
           // The first message says that it is open; one that breaks right after it is a failure like one that does not open.
           if (heard > 1) failures = 0;

@@ -1,7 +1,7 @@
 // The client of internal callers, over gRPC: the services with the caller's token, deadlines and typed errors.
 
-import { type Client, createClient, type Interceptor } from '@connectrpc/connect';
-import { createGrpcTransport } from '@connectrpc/connect-node';
+import { type Client, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
+import { createGrpcTransport, type Http2SessionManager } from '@connectrpc/connect-node';
 import { Accounts } from '../../gen/countersign/internal/v1/accounts_pb.ts';
 import { Sessions } from '../../gen/countersign/internal/v1/sessions_pb.ts';
 import { Support } from '../../gen/countersign/internal/v1/support_pb.ts';
@@ -24,19 +24,28 @@ export interface ServiceClient {
   readonly support: Client<typeof Support>;
 }
 
-export function createServiceClient({ baseUrl, serviceToken, timeoutMs = 5_000 }: ServiceClientOptions): ServiceClient {
-  const authorize: Interceptor = (next) => (req) => {
-    req.header.set('authorization', `Bearer ${serviceToken}`);
-    return next(req);
-  };
-  const transport = createGrpcTransport({
-    baseUrl,
-    interceptors: [typedErrors, authorize],
-    defaultTimeoutMs: timeoutMs,
-  });
+export function createServiceClient(options: ServiceClientOptions): ServiceClient {
+  const transport = createServiceTransport(options);
   return {
     accounts: createClient(Accounts, transport),
     sessions: createClient(Sessions, transport),
     support: createClient(Support, transport),
   };
+}
+
+/** @param connection where the caller wants to close it, or to look after it; else one that closes when it was idle long. */
+export function createServiceTransport(
+  { baseUrl, serviceToken, timeoutMs = 5_000 }: ServiceClientOptions,
+  connection?: Http2SessionManager,
+): Transport {
+  const authorize: Interceptor = (next) => (req) => {
+    req.header.set('authorization', `Bearer ${serviceToken}`);
+    return next(req);
+  };
+  return createGrpcTransport({
+    baseUrl,
+    interceptors: [typedErrors, authorize],
+    defaultTimeoutMs: timeoutMs,
+    ...(connection && { sessionManager: connection }),
+  });
 }
