@@ -27,6 +27,8 @@ export interface GenuineToken {
 
 /** The longest that IntrospectSession takes. */
 const longestToken = 4_096;
+/** base64url without padding (RFC 7515, 7.1), and nothing that a lenient reader would pass over: a token is spelled in one way. */
+const compact = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
 /**
  * Undefined for what no server of ours has signed for this audience.
@@ -38,7 +40,7 @@ export async function readToken(
   keys: Keys,
   expected: { readonly issuer: string; readonly audience: string },
 ): Promise<GenuineToken | undefined> {
-  if (token.length > longestToken) return undefined;
+  if (token.length > longestToken || !compact.test(token)) return undefined;
   let used: Pick<GenuineToken, 'keyId' | 'key'> | undefined;
   try {
     const { payload } = await jwtVerify(
