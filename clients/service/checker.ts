@@ -31,9 +31,9 @@ export interface SessionCheckerOptions {
   readonly clockToleranceMs?: number;
   /** How long a question to the server may take, in milliseconds; 2 s by default. */
   readonly timeoutMs?: number;
-  /** How many tokens that were seen are remembered, at some 900 bytes each; 10,000 by default. */
+  /** How many tokens that were seen are remembered, at some 750 bytes each; 10,000 by default. */
   readonly rememberedTokens?: number;
-  /** How many ended sessions are remembered, at some 500 bytes each; 100,000 by default. */
+  /** How many ended sessions are remembered, at some 300 bytes each; 100,000 by default. */
   readonly rememberedRevocations?: number;
   /** Told of what goes wrong in the background and is tried again: a stream that broke, keys that could not be had. For a log. */
   readonly onProblem?: (problem: CountersignError) => void;
