@@ -5,7 +5,6 @@ import { createPublicKey, hash, verify } from 'node:crypto';
 import pg from 'pg';
 import { createServiceClient } from '../clients/service/client.ts';
 import { createSessionChecker } from '../clients/service/index.ts';
-import { createAccessTokens } from '../server/platform/keys.ts';
 import { accessTokens, createAccounts } from './accounts.ts';
 import { benchConfig, measure, printTable, quantile, serviceToken } from './support.ts';
 
@@ -44,7 +43,7 @@ await measure(230_000, async (parts) => {
   const database = new pg.Pool({ connectionString: parts.databaseUrl, max: 1 });
   const devices = await createAccounts(database, { prefix: 'check', accounts: 100, devicesEach: 1, hash: 'plain' });
   await database.end();
-  const { signingKeys, tokenIssuer: issuer, tokenAudience: audience } = benchConfig(parts);
+  const { tokenIssuer: issuer, tokenAudience: audience } = benchConfig(parts);
   const common = { baseUrl: server.internalUrl, serviceToken };
   await using checker = createSessionChecker({ ...common, issuer, audience, rememberedTokens: 4 * seenTokens });
   await checker.ready(30_000);
@@ -65,8 +64,8 @@ await measure(230_000, async (parts) => {
   const seen = await newTokens(seenTokens);
   const take = (tokens: readonly string[], index: number) => tokens[index % tokens.length] ?? '';
 
-  const [publicKey] = createAccessTokens(signingKeys, issuer, audience).publicKeys();
-  const x = Buffer.from(publicKey?.publicKey ?? []).toString('base64url');
+  const [signingKey] = (await sessions.getSigningKeys({})).signingKeys;
+  const x = Buffer.from(signingKey?.publicKey ?? []).toString('base64url');
   const key = createPublicKey({ key: { kty: 'OKP', crv: 'Ed25519', x }, format: 'jwk' });
   const signed = seen.map((token) => {
     const end = token.lastIndexOf('.');

@@ -7,20 +7,17 @@ import { Http2SessionManager } from '@connectrpc/connect-node';
 import { Sessions } from '../../gen/countersign/internal/v1/sessions_pb.ts';
 import { CountersignError } from '../errors.ts';
 import { sleep } from '../streams.ts';
-import { createServiceTransport } from './client.ts';
+import { createServiceTransport, type ServiceClientOptions } from './client.ts';
 import { type Clock, systemClock } from './clock.ts';
 import { followKeys } from './keys.ts';
 import { createRecent } from './recent.ts';
 import { sessionInvalid, unavailable } from './refusals.ts';
 import { createRevocationList, type RevokedSession } from './revocation-list.ts';
 import { followRevocations } from './revocations.ts';
-import { type CheckedSession, type GenuineToken, readToken } from './tokens.ts';
+import { type CheckedSession, claimedExpiry, type GenuineToken, readToken } from './tokens.ts';
 
-export interface SessionCheckerOptions {
-  /** The internal listener, such as `http://127.0.0.1:9090`. */
-  readonly baseUrl: string;
-  /** A service token with the scope `sessions`. */
-  readonly serviceToken: string;
+/** The service token needs the scope `sessions`; `timeoutMs` is 2 s by default. */
+export interface SessionCheckerOptions extends ServiceClientOptions {
   /** As the server's COUNTERSIGN_TOKEN_ISSUER, which is `countersign` unless set. */
   readonly issuer: string;
   /** As the server's COUNTERSIGN_TOKEN_AUDIENCE, which is `countersign` unless set. */
@@ -29,8 +26,6 @@ export interface SessionCheckerOptions {
   readonly maxStalenessMs?: number;
   /** How long after its end a token is still taken, for a clock that is ahead of the server's, in milliseconds; 0 by default. */
   readonly clockToleranceMs?: number;
-  /** How long a question to the server may take, in milliseconds; 2 s by default. */
-  readonly timeoutMs?: number;
   /** How many tokens that were seen are remembered, at some 750 bytes each; 10,000 by default. */
   readonly rememberedTokens?: number;
   /** How many ended sessions are remembered, at some 300 bytes each; 100,000 by default. */
@@ -82,12 +77,11 @@ interface Remembered extends GenuineToken {
 
 export function createSessionChecker(options: SessionCheckerOptions, clock: Clock = systemClock): SessionChecker {
   const { maxStalenessMs = 5_000, clockToleranceMs = 0, timeoutMs = 2_000 } = options;
-  const { issuer, audience } = options;
+  const { baseUrl, issuer, audience } = options;
   const closing = new AbortController();
   const { signal } = closing;
-  const connection = new Http2SessionManager(options.baseUrl, pings);
-  const { baseUrl, serviceToken } = options;
-  const transport = createServiceTransport({ baseUrl, serviceToken, timeoutMs }, connection);
+  const connection = new Http2SessionManager(baseUrl, pings, options.tls);
+  const transport = createServiceTransport({ ...options, timeoutMs }, connection);
   const sessions = createClient(Sessions, transport);
   const remembered = createRecent<Remembered>(options.rememberedTokens ?? 10_000);
   const revoked = createRevocationList(options.rememberedRevocations ?? 100_000);
@@ -119,7 +113,7 @@ export function createSessionChecker(options: SessionCheckerOptions, clock: Cloc
     onProblem,
   });
 
-  const hasExpired = ({ expiresAt }: GenuineToken) => clock.now() >= expiresAt + clockToleranceMs;
+  const hasExpired = ({ expiresAt }: Pick<GenuineToken, 'expiresAt'>) => clock.now() >= expiresAt + clockToleranceMs;
   const isRevoked = ({ session }: GenuineToken) => revoked.find(session.sessionId) !== undefined;
   /** Whether what is known here says all that is to say about a genuine token. */
   const isKnown = ({ issuedAt }: GenuineToken) => revocations.staleness() <= maxStalenessMs && revoked.covers(issuedAt);
@@ -141,6 +135,8 @@ export function createSessionChecker(options: SessionCheckerOptions, clock: Cloc
   };
 
   const read = async (token: string, tokenHash: string): Promise<Remembered> => {
+    // Whoever made it; and its key may be gone since.
+    if (hasExpired({ expiresAt: claimedExpiry(token) })) throw sessionInvalid('EXPIRED');
     const genuine = await readToken(token, keys, { issuer, audience });
     if (genuine === undefined) throw sessionInvalid('UNKNOWN');
     const entry = { ...genuine, answer: Promise.resolve(genuine.session) };

@@ -1,5 +1,6 @@
 // The client of internal callers, over gRPC: the services with the caller's token, deadlines and typed errors.
 
+import type { SecureClientSessionOptions } from 'node:http2';
 import { type Client, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
 import { createGrpcTransport, type Http2SessionManager } from '@connectrpc/connect-node';
 import { Accounts } from '../../gen/countersign/internal/v1/accounts_pb.ts';
@@ -16,6 +17,11 @@ export interface ServiceClientOptions {
   readonly serviceToken: string;
   /** Milliseconds that a call may take; 5 s by default. */
   readonly timeoutMs?: number;
+  /**
+   * For a `baseUrl` of https: the authority of the listener's certificate, where the system does not know it, and a certificate of
+   * this service, where the listener asks for one. Read for each new connection: getters can bring what was replaced meanwhile.
+   */
+  readonly tls?: Pick<SecureClientSessionOptions, 'ca' | 'cert' | 'key'>;
 }
 
 export interface ServiceClient {
@@ -35,7 +41,7 @@ export function createServiceClient(options: ServiceClientOptions): ServiceClien
 
 /** @param connection where the caller wants to close it, or to look after it; else one that closes when it was idle long. */
 export function createServiceTransport(
-  { baseUrl, serviceToken, timeoutMs = 5_000 }: ServiceClientOptions,
+  { baseUrl, serviceToken, tls, timeoutMs = 5_000 }: ServiceClientOptions,
   connection?: Http2SessionManager,
 ): Transport {
   const authorize: Interceptor = (next) => (req) => {
@@ -46,6 +52,6 @@ export function createServiceTransport(
     baseUrl,
     interceptors: [typedErrors, authorize],
     defaultTimeoutMs: timeoutMs,
-    ...(connection && { sessionManager: connection }),
+    ...(connection ? { sessionManager: connection } : tls && { nodeOptions: tls }),
   });
 }

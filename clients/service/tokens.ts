@@ -2,7 +2,7 @@
 // expired or its session is over is for others to say.
 
 import type { KeyObject } from 'node:crypto';
-import { errors, jwtVerify } from 'jose';
+import { decodeJwt, errors, jwtVerify } from 'jose';
 import type { Keys } from './keys.ts';
 
 /** Who makes a call, as its access token says. */
@@ -30,6 +30,18 @@ const longestToken = 4_096;
 /** base64url without padding (RFC 7515, 7.1), and nothing that a lenient reader would pass over: a token is spelled in one way. */
 const compact = /^[\w-]+\.[\w-]+\.[\w-]+$/;
 
+const isCompact = (token: string) => token.length <= longestToken && compact.test(token);
+
+/** When a token ends that says so, genuine or not, in milliseconds since 1970; never, where it does not. */
+export function claimedExpiry(token: string): number {
+  try {
+    const { exp } = isCompact(token) ? decodeJwt(token) : {};
+    return exp === undefined ? Number.POSITIVE_INFINITY : exp * 1_000;
+  } catch {
+    return Number.POSITIVE_INFINITY;
+  }
+}
+
 /**
  * Undefined for what no server of ours has signed for this audience.
  *
@@ -40,7 +52,7 @@ export async function readToken(
   keys: Keys,
   expected: { readonly issuer: string; readonly audience: string },
 ): Promise<GenuineToken | undefined> {
-  if (token.length > longestToken || !compact.test(token)) return undefined;
+  if (!isCompact(token)) return undefined;
   let used: Pick<GenuineToken, 'keyId' | 'key'> | undefined;
   try {
     const { payload } = await jwtVerify(

@@ -2,7 +2,14 @@
 // tells and whether it answers at all. It speaks the real protocol, and knows no checker.
 
 import { once } from 'node:events';
-import { createServer, type Http2Server, type ServerHttp2Session } from 'node:http2';
+import {
+  createSecureServer,
+  createServer,
+  type Http2SecureServer,
+  type Http2Server,
+  type SecureServerOptions,
+  type ServerHttp2Session,
+} from 'node:http2';
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { create } from '@bufbuild/protobuf';
@@ -14,7 +21,9 @@ import {
   type WatchRevocationsResponse,
   WatchRevocationsResponseSchema,
 } from '../../gen/countersign/internal/v1/sessions_pb.ts';
-import { createAccessTokens, type NamedKey } from '../../server/platform/keys.ts';
+import type { KeyEntry } from '../../server/platform/key-entries.ts';
+import { keyRingOf } from '../../server/platform/key-ring.ts';
+import { createAccessTokens } from '../../server/platform/keys.ts';
 
 export interface SessionsServer {
   readonly url: string;
@@ -22,7 +31,7 @@ export interface SessionsServer {
   readonly calls: { keys: number; introspections: number; streams: number };
   /** What it does; a test sets it. */
   readonly does: {
-    keys: readonly NamedKey[];
+    keys: readonly KeyEntry[];
     introspect: 'answer' | 'fail' | 'hang';
     /** Whether a stream may be opened; those that are open stay. */
     streams: 'open' | 'refuse';
@@ -43,13 +52,21 @@ export interface SessionsServer {
 
 const keepAliveMs = 20;
 
-export async function startSessionsServer(keys: readonly NamedKey[], serviceToken: string): Promise<SessionsServer> {
+export async function startSessionsServer(
+  keys: readonly KeyEntry[],
+  serviceToken: string,
+  tls?: SecureServerOptions,
+): Promise<SessionsServer> {
   const calls = { keys: 0, introspections: 0, streams: 0 };
   const does: SessionsServer['does'] = { keys, introspect: 'answer', streams: 'open', stalenessMs: 0, serviceToken };
   const revocations: WatchRevocationsResponse[] = [];
   const ended = new Set<string>();
   let streams = new AbortController();
 
+  const accessTokens = createAccessTokens(
+    keyRingOf(() => does.keys),
+    { issuer: '', audience: '', lifetimeMs: 300_000 },
+  );
   const authorize = (header: Headers) => {
     if (header.get('authorization') !== `Bearer ${does.serviceToken}`) {
       throw new ConnectError('no such service token', Code.Unauthenticated);
@@ -64,7 +81,7 @@ export async function startSessionsServer(keys: readonly NamedKey[], serviceToke
       getSigningKeys: (_, { requestHeader }) => {
         calls.keys += 1;
         authorize(requestHeader);
-        const publicKeys = createAccessTokens(does.keys, '', '').publicKeys();
+        const publicKeys = accessTokens.publicKeys(new Date());
         return {
           signingKeys: publicKeys.map(({ keyId, publicKey }) => ({
             keyId,
@@ -103,11 +120,12 @@ export async function startSessionsServer(keys: readonly NamedKey[], serviceToke
     });
 
   let connections: Set<ServerHttp2Session>;
-  let server: Http2Server;
+  let server: Http2Server | Http2SecureServer;
   const listen = async (port: number) => {
     connections = new Set();
-    server = createServer(connectNodeAdapter({ routes }));
-    server.on('session', (session) => {
+    const adapter = connectNodeAdapter({ routes });
+    server = tls ? createSecureServer(tls, adapter) : createServer(adapter);
+    server.on('session', (session: ServerHttp2Session) => {
       connections.add(session);
       session.on('error', () => {});
     });
@@ -121,7 +139,7 @@ export async function startSessionsServer(keys: readonly NamedKey[], serviceToke
   };
   const port = await listen(0);
   return {
-    url: `http://127.0.0.1:${port}`,
+    url: tls ? `https://localhost:${port}` : `http://127.0.0.1:${port}`,
     calls,
     does,
     revoke: (sessionId, cause = 'DEVICE_REMOVED', revokeTime = Date.now()) => {

@@ -7,6 +7,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { Code } from '@connectrpc/connect';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import type { CountersignError } from '../../../clients/errors.ts';
+import { createAuthority, thisMachine } from '../../support/certificate.ts';
 import { eventually } from '../../support/eventually.ts';
 import { freePort } from '../../support/free-port.ts';
 import { refusal } from '../../support/refusal.ts';
@@ -147,6 +148,8 @@ describe('what no server has signed for this service', () => {
     for (const token of Object.values(cases)) await refusal(checker.check(token));
     const old = tokenOf(newSession(), { issuedAt: Date.now() - 400_000 });
     expect(await refusal(checker.check(old))).toMatchObject(invalid('EXPIRED'));
+    const oldest = tokenOf(newSession(), { issuedAt: Date.now() - 400_000, key: namedKey('gone since', 8) });
+    expect(await refusal(checker.check(oldest))).toMatchObject(invalid('EXPIRED'));
     expect(server.calls).toMatchObject({ keys: 1, introspections: 1 });
   });
 
@@ -437,6 +440,39 @@ describe('a server that is not there', () => {
     expect(problems[0]?.code).toBe(Code.Unauthenticated);
     server.does.serviceToken = options.serviceToken;
     await eventually(patience, () => checker.check(tokenOf(newSession())));
+  });
+});
+
+describe('a listener that speaks TLS and asks for certificates', () => {
+  const authority = createAuthority();
+  const { cert: ca } = authority;
+  const listener = { ...authority.issue(thisMachine), ca, requestCert: true, rejectUnauthorized: true };
+
+  test('is called with the certificate of this service, a replaced one from the next connection on', async () => {
+    const server = await startServer(listener);
+    let mine = createAuthority().issue({ dns: ['shop.internal'] });
+    const tls = {
+      ca,
+      get cert() {
+        return mine.cert;
+      },
+      get key() {
+        return mine.key;
+      },
+    };
+    const checker = checkerOf(server, { tls });
+    const token = tokenOf(newSession());
+    expect(await refusal(checker.check(token))).toMatchObject(unavailable);
+    mine = authority.issue({ dns: ['shop.internal'] });
+    await checker.ready(patience);
+    await checker.check(token, { fresh: true });
+  });
+
+  test('is not believed with a certificate of an authority that is not known', async () => {
+    const server = await startServer(listener);
+    const checker = checkerOf(server, { tls: authority.issue({ dns: ['shop.internal'] }) });
+    expect(await refusal(checker.check(tokenOf(newSession())))).toMatchObject(unavailable);
+    expect(server.calls).toEqual({ keys: 0, introspections: 0, streams: 0 });
   });
 });
 

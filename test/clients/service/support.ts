@@ -2,6 +2,7 @@
 // their test.
 
 import { createPrivateKey, createPublicKey, sign } from 'node:crypto';
+import type { SecureServerOptions } from 'node:http2';
 import { onTestFinished } from 'vitest';
 import {
   createSessionChecker,
@@ -9,14 +10,16 @@ import {
   type SessionCheckerOptions,
 } from '../../../clients/service/checker.ts';
 import type { Clock } from '../../../clients/service/clock.ts';
-import { createAccessTokens, type NamedKey } from '../../../server/platform/keys.ts';
+import type { KeyEntry } from '../../../server/platform/key-entries.ts';
+import { keyRingOf } from '../../../server/platform/key-ring.ts';
+import { createAccessTokens } from '../../../server/platform/keys.ts';
 import { type SessionsServer, startSessionsServer } from '../../support/sessions-server.ts';
 
 export const serviceToken = 'a service token';
 export const issuer = 'https://login.example.com';
 export const audience = 'shop';
 
-export const namedKey = (keyId: string, byte: number): NamedKey => ({ keyId, key: Buffer.alloc(32, byte) });
+export const namedKey = (keyId: string, byte: number): KeyEntry => ({ keyId, key: Buffer.alloc(32, byte) });
 export const firstKey = namedKey('first', 1);
 export const secondKey = namedKey('second', 2);
 
@@ -43,7 +46,11 @@ export function tokenOf(
   sessionId: string,
   { key = firstKey, audience: to = audience, issuer: by = issuer, issuedAt = Date.now(), lifeMs = 300_000 } = {},
 ): string {
-  return createAccessTokens([key], by, to).sign({
+  const tokens = createAccessTokens(
+    keyRingOf(() => [key]),
+    { issuer: by, audience: to, lifetimeMs: lifeMs },
+  );
+  return tokens.sign({
     accountId: 'anna',
     sessionId,
     deviceId: 'phone',
@@ -67,15 +74,15 @@ export function withHeader(
 }
 
 const pkcs8Head = Buffer.from('302e020100300506032b657004220420', 'hex');
-const privateKey = ({ key }: NamedKey) =>
+const privateKey = ({ key }: KeyEntry) =>
   createPrivateKey({ key: Buffer.concat([pkcs8Head, key]), format: 'der', type: 'pkcs8' });
-export const signedBy = (key: NamedKey) => (signed: Buffer) => sign(null, signed, privateKey(key));
-export const publicBytes = (key: NamedKey) =>
+export const signedBy = (key: KeyEntry) => (signed: Buffer) => sign(null, signed, privateKey(key));
+export const publicBytes = (key: KeyEntry) =>
   createPublicKey(privateKey(key)).export({ format: 'der', type: 'spki' }).subarray(-32);
 
 /** A server of the first key, which ends with the test. */
-export async function startServer(): Promise<SessionsServer> {
-  const server = await startSessionsServer([firstKey], serviceToken);
+export async function startServer(tls?: SecureServerOptions): Promise<SessionsServer> {
+  const server = await startSessionsServer([firstKey], serviceToken, tls);
   onTestFinished(() => server.goDown());
   return server;
 }
