@@ -168,6 +168,22 @@ const numbers = {
   activityRetentionMs: ['COUNTERSIGN_ACTIVITY_RETENTION', '400d', '1d', '3650d'],
 } as const;
 
+/** What the `countersign` command must know to reach a server: no more, for it may run where no server does. */
+export interface CommandConfig {
+  /** Where the internal listener is. */
+  readonly internalUrl: string | undefined;
+  readonly serviceToken: string | undefined;
+  readonly dataDir: string;
+}
+
+export function readCommandConfig(env: Environment): CommandConfig {
+  return {
+    internalUrl: url(env, 'COUNTERSIGN_INTERNAL_URL', ['http:', 'https:']),
+    serviceToken: bearerToken(env, 'COUNTERSIGN_SERVICE_TOKEN'),
+    dataDir: env['COUNTERSIGN_DATA_DIR'] || '.data',
+  };
+}
+
 /** Reads and checks the whole environment. Throws ConfigError at the first setting that is missing or wrong. */
 export function readConfig(given: Environment): Config {
   const asked = new Set<string>();
@@ -178,6 +194,7 @@ export function readConfig(given: Environment): Config {
     },
   });
   const mode = oneOf(env, 'COUNTERSIGN_MODE', ['development', 'production'], 'development');
+  const command = readCommandConfig(env);
   const config: Config = {
     mode,
     proxyEndsTls: oneOf(env, 'COUNTERSIGN_PROXY_ENDS_TLS', ['yes', 'no'], 'no') === 'yes',
@@ -191,7 +208,7 @@ export function readConfig(given: Environment): Config {
       clientCa: 'COUNTERSIGN_INTERNAL_CLIENT_CA',
     }),
     publicUrl: url(env, 'COUNTERSIGN_PUBLIC_URL', ['http:', 'https:']) ?? 'http://127.0.0.1:8080',
-    dataDir: env['COUNTERSIGN_DATA_DIR'] || '.data',
+    dataDir: command.dataDir,
     databaseUrl: url(env, 'DATABASE_URL', ['postgres:', 'postgresql:']),
     databasePoolSize: integer(env, 'COUNTERSIGN_DATABASE_POOL', 20, 2, 1_000),
     databasePatienceMs: duration(env, 'COUNTERSIGN_DATABASE_PATIENCE', '1200ms', '100ms', '30s'),
@@ -220,7 +237,7 @@ export function readConfig(given: Environment): Config {
     signingKeys: keys(env, 'COUNTERSIGN_SIGNING_KEYS', 'COUNTERSIGN_SIGNING_KEYS_FILE'),
     tokenIssuer: env['COUNTERSIGN_TOKEN_ISSUER'] || 'countersign',
     tokenAudience: env['COUNTERSIGN_TOKEN_AUDIENCE'] || 'countersign',
-    developmentServiceToken: bearerToken(env, 'COUNTERSIGN_SERVICE_TOKEN'),
+    developmentServiceToken: command.serviceToken,
     serviceTokens: serviceTokens(env, 'COUNTERSIGN_SERVICE_TOKENS'),
     minimumVersions: minimumVersions(env, 'COUNTERSIGN_MINIMUM_CLIENT_VERSION', '2.3'),
     pendingVersions: perPlatform(env, 'COUNTERSIGN_PENDING_CLIENT_VERSION', version),
