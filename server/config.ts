@@ -186,6 +186,39 @@ export function readCommandConfig(env: Environment): CommandConfig {
 
 /** Reads and checks the whole environment. Throws ConfigError at the first setting that is missing or wrong. */
 export function readConfig(given: Environment): Config {
+  const config = readSettings(given);
+  if (config.mode === 'production') {
+    refuseUnfit(given, config, (fault) => {
+      throw new ConfigError(fault);
+    });
+  }
+  return config;
+}
+
+/** All that is wrong with an environment, and its settings as far as they are good: for `countersign doctor`. */
+export function diagnose(given: Environment): { readonly config: Config; readonly faults: readonly string[] } {
+  const faults: string[] = [];
+  const good = { ...given };
+  for (;;) {
+    try {
+      const config = readSettings(good);
+      const wasWrong = (fault: string) =>
+        Object.keys(given).some((name) => !(name in good) && fault.startsWith(`${name} `));
+      if (config.mode === 'production') refuseUnfit(good, config, (fault) => wasWrong(fault) || faults.push(fault));
+      return { config, faults };
+    } catch (error) {
+      if (!(error instanceof ConfigError)) throw error;
+      faults.push(error.message);
+      // Its own setting, or those that need one which is missing.
+      const named = (error.message.match(/\b[A-Z]+(_[A-Z]+)+\b/g) ?? []).filter((name) => good[name]);
+      const atFault = named[0] !== undefined && error.message.startsWith(`${named[0]} `) ? [named[0]] : named;
+      if (atFault.length === 0) throw error;
+      for (const name of atFault) delete good[name];
+    }
+  }
+}
+
+function readSettings(given: Environment): Config {
   const asked = new Set<string>();
   const env = new Proxy(given, {
     get: (target, name) => {
@@ -256,13 +289,12 @@ export function readConfig(given: Environment): Config {
     stepUpOn: stepUpOn(env, 'COUNTERSIGN_STEP_UP_ON'),
     limits: limits(env),
   };
-  if (mode === 'production') refuseUnfit(env, config);
   const unknownSettings = Object.keys(given).filter((name) => name.startsWith('COUNTERSIGN_') && !asked.has(name));
   return Object.freeze({ ...config, unknownSettings });
 }
 
 /** What production must be given, and what it must not be left to. */
-function refuseUnfit(env: Environment, config: Config): void {
+function refuseUnfit(env: Environment, config: Config, unfit: (fault: string) => unknown): void {
   const needed = {
     DATABASE_URL: [config.databaseUrl, 'postgresql://user:password@host:5432/name'],
     SMTP_URL: [config.smtpUrl, 'smtps://user:password@host:465'],
@@ -273,14 +305,14 @@ function refuseUnfit(env: Environment, config: Config): void {
     COUNTERSIGN_SERVICE_TOKENS: [env['COUNTERSIGN_SERVICE_TOKENS'], serviceTokensForm],
   } as const;
   for (const [name, [value, form]] of Object.entries(needed)) {
-    if (value === undefined || value === '') throw new ConfigError(`${name} is missing: production needs ${form}`);
+    if (value === undefined || value === '') unfit(`${name} is missing: production needs ${form}`);
   }
   if (config.developmentServiceToken !== undefined) {
-    throw new ConfigError('COUNTERSIGN_SERVICE_TOKEN is for development: production takes COUNTERSIGN_SERVICE_TOKENS');
+    unfit('COUNTERSIGN_SERVICE_TOKEN is for development: production takes COUNTERSIGN_SERVICE_TOKENS');
   }
   const { protocol, hostname } = new URL(config.publicUrl);
   if (protocol !== 'https:' && !isLoopback(hostname)) {
-    throw new ConfigError('COUNTERSIGN_PUBLIC_URL takes a URL that begins with https:// in production');
+    unfit('COUNTERSIGN_PUBLIC_URL takes a URL that begins with https:// in production');
   }
   const elsewhere = config.directory && new URL(config.directory.url);
   if (elsewhere?.protocol === 'http:' && !isLoopback(elsewhere.hostname) && !config.proxyEndsTls) {
@@ -293,7 +325,7 @@ function refuseUnfit(env: Environment, config: Config): void {
     ['COUNTERSIGN_INTERNAL_ADDRESS', config.internalAddress, config.internalTls, 'COUNTERSIGN_INTERNAL_TLS_CERT'],
   ] as const) {
     if (!isLoopback(host) && ownTls === undefined && !config.proxyEndsTls) {
-      throw new ConfigError(
+      unfit(
         `${setting} is not loopback and would speak cleartext: set ${certificate}, or COUNTERSIGN_PROXY_ENDS_TLS=yes where a proxy in front ends TLS`,
       );
     }

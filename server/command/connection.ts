@@ -23,9 +23,6 @@ export async function connect(
 ): Promise<ServiceClient> {
   const config = readCommandConfig(env);
   const baseUrl = options.url ?? config.internalUrl ?? defaultUrl;
-  if (!/^https?:$/.test(URL.parse(baseUrl)?.protocol ?? '')) {
-    throw new ConfigError('--url takes a URL that begins with http:// or https://');
-  }
   const serviceToken =
     options.tokenFile === undefined
       ? (config.serviceToken ?? (await developmentToken(config.dataDir, baseUrl)))

@@ -31,6 +31,8 @@ async function main(argv: readonly string[]): Promise<number> {
     return exitCode;
   } catch (error) {
     if (error instanceof CommanderError && error.exitCode === 0) return 0;
+    // Without a command it has shown what there is.
+    if (error instanceof CommanderError && error.code === 'commander.help') return 2;
     const [{ Failure, failureOf, exitCodes }, { failureText }] = await Promise.all([
       import('./failure.ts'),
       import('./output.ts'),

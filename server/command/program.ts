@@ -196,6 +196,23 @@ ${examples(
       show(async () => (await import('./keys.ts')).rotateKeys(options, new Date()), options),
     );
 
+  local(program, 'doctor')
+    .description('checks the settings in its environment and everything that they lead to; changes nothing')
+    .option('--only <checks>', 'only these, separated by commas', (text) => text.split(','))
+    .option('--dns <address>', "asks this DNS server instead of the system's, such as 192.0.2.53:53")
+    .addHelpText(
+      'after',
+      `
+Run it with the environment of the server, on its machine. It exits with 1 if anything is said to \`fail\`.
+${examples(
+  'set -a; . /etc/countersign/env; set +a; countersign doctor',
+  'countersign doctor --only database,mail --json',
+)}`,
+    )
+    .action((options: { json: boolean; only?: readonly string[]; dns?: string }) =>
+      show(async () => (await import('./doctor.ts')).examine(options, env), options),
+    );
+
   finish(program);
   return program;
 }
@@ -207,7 +224,7 @@ function local(parent: Command, name: string): Command {
 
 function remote(parent: Command, name: string): Command {
   return local(parent, name)
-    .option('--url <url>', 'where the internal listener is')
+    .option('--url <url>', 'where the internal listener is', urlOf)
     .option('--token-file <path>', 'a file with the service token');
 }
 
@@ -242,6 +259,11 @@ function timeOf(text: string): TimeOption {
     throw new InvalidArgumentError('It takes a duration such as 24h, or a time such as 2026-07-28T10:00:00Z.');
   }
   return { time };
+}
+
+function urlOf(text: string): string {
+  if (/^https?:$/.test(URL.parse(text)?.protocol ?? '')) return text;
+  throw new InvalidArgumentError('It takes a URL that begins with http:// or https://.');
 }
 
 function countOf(text: string): number {

@@ -26,6 +26,8 @@ export interface FcmSettings {
   readonly rootUrl?: string | undefined;
   /** How long a push may take, an access token that has to be got first included. Default: 5000. */
   readonly requestTimeoutMs?: number | undefined;
+  /** Whether Google only says what it would do, and no device gets anything. */
+  readonly validateOnly?: boolean | undefined;
   readonly now: () => Date;
 }
 
@@ -65,11 +67,14 @@ export function createFcmSender(settings: FcmSettings): PushSender<FcmRegistrati
   auth.refreshHandler = tokens.get;
   const client = fcm({ version: 'v1', auth });
 
+  const validateOnly = settings.validateOnly ? { validateOnly: true } : {};
+
   const attempt = async (token: string, push: Push): Promise<Handover> => {
     const deadline = AbortSignal.timeout(requestTimeoutMs);
     try {
+      const requestBody = { message: messageOf(token, push, settings.now()), ...validateOnly };
       const response = await client.projects.messages.send(
-        { parent: `projects/${settings.projectId}`, requestBody: { message: messageOf(token, push, settings.now()) } },
+        { parent: `projects/${settings.projectId}`, requestBody },
         { ...options, signal: deadline, ...(settings.rootUrl === undefined ? {} : { rootUrl: settings.rootUrl }) },
       );
       const { status, data, headers } = response;

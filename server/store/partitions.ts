@@ -45,6 +45,19 @@ export async function dropPartitions(client: ClientBase, retentionMs: number, no
   }
 }
 
+/** Of the months so far from `now`'s, 0 for its own: the name of the partition, and whether it is not there. */
+export async function missingPartitions(
+  client: ClientBase,
+  now: Date,
+  offsets: readonly number[],
+): Promise<readonly { readonly name: string; readonly missing: boolean }[]> {
+  const existing = await partitionNames(client);
+  return offsets.map((offset) => {
+    const name = partitionName(monthStart(now, offset));
+    return { name, missing: !existing.includes(name) };
+  });
+}
+
 async function partitionNames(client: ClientBase): Promise<readonly string[]> {
   const { rows } = await client.query<{ name: string }>(
     `select c.relname as name from pg_inherits i join pg_class c on c.oid = i.inhrelid

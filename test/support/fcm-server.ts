@@ -241,7 +241,10 @@ export async function startFcmServer(options: FcmServerOptions = {}): Promise<Fc
   };
 
   const send = async (request: IncomingMessage, response: ServerResponse): Promise<void> => {
-    const body = JSON.parse((await read(request)).toString('utf8')) as { readonly message?: FcmMessage };
+    const body = JSON.parse((await read(request)).toString('utf8')) as {
+      readonly message?: FcmMessage;
+      readonly validateOnly?: boolean;
+    };
     const bearer = /^Bearer (.+)$/.exec(request.headers.authorization ?? '')?.[1] ?? '';
     const message = body.message ?? {};
     const token = message.token ?? '';
@@ -278,6 +281,11 @@ export async function startFcmServer(options: FcmServerOptions = {}): Promise<Fc
     }
     switch (behaviour) {
       case 'ok':
+        // [send] "Flag for testing the request without actually delivering the message."
+        if (body.validateOnly) {
+          json(response, 200, { name: `projects/${project_id}/messages/fake_message_id` });
+          break;
+        }
         take();
         json(response, 200, {
           name: `projects/${project_id}/messages/0:${Date.now()}%${randomBytes(8).toString('hex')}`,

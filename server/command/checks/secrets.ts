@@ -1,0 +1,59 @@
+// Keys and service tokens: whether they are random, and each what it is only once. Nothing of them is said.
+
+import { hash } from 'node:crypto';
+import type { NamedKey } from '../../platform/key-entries.ts';
+import type { ServiceToken } from '../../platform/service-tokens.ts';
+import { type Finding, fail, ok, skip, warn } from './finding.ts';
+
+/** Of 32 random bytes, fewer than 20 differ once in some 10^15 keys. */
+const fewestDifferent = 20;
+
+export function checkKeys(lists: Readonly<Record<string, readonly NamedKey[] | undefined>>): Finding[] {
+  const findings: Finding[] = [];
+  const seen = new Map<string, string>();
+  for (const [setting, keys] of Object.entries(lists)) {
+    if (keys === undefined) {
+      findings.push(skip(`${setting} is not set: development makes one`));
+      continue;
+    }
+    for (const { keyId, key } of keys) {
+      const name = `${setting}, key ${keyId}`;
+      if (new Set(key).size < fewestDifferent || key.every((byte) => byte >= 0x20 && byte < 0x7f)) {
+        findings.push(fail(`${name}, is not random: it can be guessed`, '`countersign keys new` makes one'));
+      }
+      const found = hash('sha256', key);
+      const twin = seen.get(found);
+      if (twin !== undefined)
+        findings.push(fail(`${name}, is the same as ${twin}`, 'every key is for one thing: `countersign keys new`'));
+      seen.set(found, name);
+    }
+  }
+  if (findings.length > 0) return findings;
+  return [ok(`${seen.size} keys are random, and all differ`)];
+}
+
+/** What `sha256sum` says of an empty variable, also behind `echo`. */
+const hashesOfNothing = ['', '\n'].map((text) => hash('sha256', text));
+
+export function checkServiceTokens(tokens: readonly ServiceToken[]): Finding[] {
+  if (tokens.length === 0) return [skip('COUNTERSIGN_SERVICE_TOKENS is not set')];
+  const findings: Finding[] = [];
+  const seen = new Map<string, string>();
+  for (const { name, hash: bytes } of tokens) {
+    const hex = Buffer.from(bytes).toString('hex');
+    if (hashesOfNothing.includes(hex)) {
+      findings.push(fail(`the service token of ${name} is empty`, '`countersign tokens new` makes one with its entry'));
+    }
+    const twin = seen.get(hex);
+    if (twin !== undefined) {
+      findings.push(
+        warn(
+          `${name} and ${twin} have the same service token`,
+          'the log and the audit records know only one of them: give each its own',
+        ),
+      );
+    }
+    seen.set(hex, name);
+  }
+  return findings.length > 0 ? findings : [ok(`${tokens.length} service tokens, all different`)];
+}

@@ -1,0 +1,46 @@
+// The settings themselves: what is wrong with them or missing, what nothing reads, and what does not fit together.
+
+import type { Config } from '../../config.ts';
+import { isLoopback } from '../../environment.ts';
+import { type Finding, fail, ok, warn } from './finding.ts';
+
+export function checkSettings(config: Config, faults: readonly string[]): Finding[] {
+  const findings = faults.map((fault) => fail(fault, 'the server does not start with this'));
+  if (config.unknownSettings.length > 0) {
+    findings.push(
+      warn(`nothing reads ${config.unknownSettings.join(', ')}`, 'typing errors? the README lists all settings'),
+    );
+  }
+  if (config.mode === 'development') {
+    findings.push(
+      warn('COUNTERSIGN_MODE is development', 'COUNTERSIGN_MODE=production refuses to start without what it needs'),
+    );
+  }
+  return findings.length === 0 ? [ok('production has what it needs, and nothing that it does not know')] : findings;
+}
+
+export function checkProxies({ proxyEndsTls, trustedProxies, publicUrl }: Config): Finding[] {
+  const loopbackOnly = trustedProxies.every(([network]) => network.range() === 'loopback');
+  if (trustedProxies.some(([, bits]) => bits === 0)) {
+    return [
+      fail(
+        'COUNTERSIGN_TRUSTED_PROXIES trusts every address: anybody can claim any address by x-forwarded-for',
+        'name only the networks of your own proxies',
+      ),
+    ];
+  }
+  if (proxyEndsTls && loopbackOnly) {
+    return [
+      warn(
+        'COUNTERSIGN_TRUSTED_PROXIES is loopback only, and a proxy ends TLS',
+        "if that proxy is on another machine, name its network: else every person has the proxy's address, and they share its limits",
+      ),
+    ];
+  }
+  if (!proxyEndsTls && !isLoopback(new URL(publicUrl).hostname)) {
+    return [
+      ok('addresses are read from x-forwarded-for of the trusted proxies; none ends TLS by COUNTERSIGN_PROXY_ENDS_TLS'),
+    ];
+  }
+  return [ok(`${trustedProxies.length} networks of proxies are trusted`)];
+}
