@@ -48,8 +48,8 @@ const helps: Readonly<Record<string, string>> = {
   ACCOUNTS_ELSEWHERE: 'accounts live in the directory of COUNTERSIGN_DIRECTORY_URL: change them there',
   CHALLENGE_UNKNOWN:
     'challenges are kept for 30 days: `countersign accounts show EMAIL` lists the newest; where there is none, no code was asked for',
-  METHOD_UNKNOWN: 'the server is of another release than this command',
-  SERVICE_UNKNOWN: '--url has to lead to the internal listener (COUNTERSIGN_INTERNAL_ADDRESS), not to the public one',
+  METHOD_UNKNOWN:
+    '--url has to lead to the internal listener, not to the public one; if it does, the server is of another release than this command',
   DEPENDENCY_UNAVAILABLE: 'the server runs, and its database does not answer: `countersign doctor` there says more',
   INTERNAL: "the server's log says more, under the request's id",
 };
