@@ -31,10 +31,14 @@ const isName = (name: string): name is keyof typeof names => Object.hasOwn(names
 /** All that an account takes are some 1,000 characters. */
 const longestLine = 16 * 1024;
 
-/** @param path `-` for standard input. @throws Failure where it can't be read, or is of neither form. */
-export async function* openImportFile(path: string): AsyncGenerator<ImportLine> {
+/**
+ * @param path `-` for standard input.
+ * @param signal ends the reading.
+ * @throws Failure where it can't be read, or is of neither form.
+ */
+export async function* readImportFile(path: string, signal: AbortSignal): AsyncGenerator<ImportLine> {
   let read: ((text: string) => GivenAccount | string) | undefined;
-  for await (const { line, text } of linesOf(path)) {
+  for await (const { line, text } of linesOf(path, signal)) {
     if (text !== undefined && text.trim() === '') continue;
     if (read === undefined) {
       if (text?.trimStart().startsWith('{')) {
@@ -50,8 +54,12 @@ export async function* openImportFile(path: string): AsyncGenerator<ImportLine> 
 }
 
 /** Lines, numbered from 1; one that is too long has no text. */
-async function* linesOf(path: string): AsyncGenerator<{ readonly line: number; readonly text?: string }> {
+async function* linesOf(
+  path: string,
+  signal: AbortSignal,
+): AsyncGenerator<{ readonly line: number; readonly text?: string }> {
   const stream = path === '-' ? process.stdin : createReadStream(path);
+  signal.addEventListener('abort', () => stream.destroy());
   const decoder = new TextDecoder();
   let line = 1;
   let rest = '';
@@ -71,6 +79,7 @@ async function* linesOf(path: string): AsyncGenerator<{ readonly line: number; r
       }
     }
   } catch (error) {
+    if (signal.aborted) return;
     const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
     throw new Failure(exitCodes.failed, `${path} can't be read (${code})`, {}, error);
   }

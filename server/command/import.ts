@@ -13,7 +13,7 @@ import {
 import type { Environment } from '../environment.ts';
 import { type ConnectionOptions, connect } from './connection.ts';
 import { exitCodes, Failure, failureOf, isUnreachable } from './failure.ts';
-import { checkAccount, type ImportLine, openImportFile } from './import-file.ts';
+import { checkAccount, type ImportLine, readImportFile } from './import-file.ts';
 import { type Answer, fields, paragraphs, table } from './output.ts';
 
 export interface ImportOptions extends ConnectionOptions {
@@ -61,11 +61,12 @@ export async function importAccounts(path: string, options: ImportOptions, env: 
   process.on('SIGINT', onSignal);
   process.on('SIGTERM', onSignal);
   try {
-    for await (const batch of batches(openImportFile(path), summary)) {
+    for await (const batch of batches(readImportFile(path, stop.signal), summary)) {
+      if (stop.signal.aborted) break;
       if (client !== undefined) await send(client, batch, summary, options.patience, stop.signal);
       progress.show(summary);
-      if (stop.signal.aborted) throw new Failure(exitCodes.failed, 'interrupted');
     }
+    if (stop.signal.aborted) throw new Failure(exitCodes.failed, 'interrupted');
   } catch (error) {
     const { exitCode, message, details } = failureOf(error);
     const help = details.help ?? 'run it again: what is there already stays as it is';
