@@ -51,6 +51,8 @@ export async function* readImportFile(path: string, signal: AbortSignal): AsyncG
     const account = text === undefined ? 'the line is too long' : read(text);
     yield typeof account === 'string' ? { line, fault: account } : { line, account };
   }
+  // Of an empty file nobody means that it is imported.
+  if (read === undefined && !signal.aborted) csvReader('');
 }
 
 /** Lines, numbered from 1; one that is too long has no text. */

@@ -179,10 +179,11 @@ function createProgress(shown: boolean) {
   let last = Number.NEGATIVE_INFINITY;
   let lines = '';
   return {
-    show: ({ lines: count, created, exists }: Summary) => {
+    show: ({ created, exists, conflicts, malformed }: Summary) => {
       if (!shown || performance.now() - last < everyMs) return;
       last = performance.now();
-      lines = `${count} lines: ${created} created, ${exists} there already`;
+      const done = created + exists + conflicts.length + malformed.length;
+      lines = `${done} lines: ${created} created, ${exists} there already`;
       process.stderr.write(isTTY ? `\r${lines}` : `${lines}\n`);
     },
     end: () => {
