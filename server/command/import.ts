@@ -179,11 +179,11 @@ function createProgress(shown: boolean) {
   let last = Number.NEGATIVE_INFINITY;
   let lines = '';
   return {
-    show: ({ created, exists, conflicts, malformed }: Summary) => {
+    show: ({ dryRun, lines: read, created, exists, conflicts, malformed }: Summary) => {
       if (!shown || performance.now() - last < everyMs) return;
       last = performance.now();
       const done = created + exists + conflicts.length + malformed.length;
-      lines = `${done} lines: ${created} created, ${exists} there already`;
+      lines = dryRun ? `${read} lines` : `${done} lines: ${created} created, ${exists} there already`;
       process.stderr.write(isTTY ? `\r${lines}` : `${lines}\n`);
     },
     end: () => {

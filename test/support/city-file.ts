@@ -1,13 +1,13 @@
 // The smallest city database in MaxMind's format: a good file that knows no address. For servers whose places nobody asks.
 
 /** MaxMind DB 2.0: a search tree of one node that leads nowhere, 16 zero bytes, no data, the metadata. */
-export function emptyCityFile(): Buffer {
+export function emptyCityFile(buildTime = new Date(1_780_000_000_000)): Buffer {
   const nodeCount = 1;
   const node = Buffer.from([0, 0, nodeCount, 0, 0, nodeCount]);
   const metadata = map({
     binary_format_major_version: unsigned16(2),
     binary_format_minor_version: unsigned16(0),
-    build_epoch: unsigned64(1_780_000_000),
+    build_epoch: unsigned64(Math.floor(buildTime.getTime() / 1_000)),
     database_type: text('Nowhere-City'),
     description: map({ en: text('Knows no address') }),
     ip_version: unsigned16(6),

@@ -5,6 +5,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import PostalMime from 'postal-mime';
 import { SMTPServer, type SMTPServerSession } from 'smtp-server';
+import type { Certificate } from './certificate.ts';
 import { eventually } from './eventually.ts';
 import { type Arrival, arrivedNow, createArrivals, createScript } from './stand-in.ts';
 
@@ -46,6 +47,10 @@ export interface MailAttempt extends Arrival {
 export interface MailServerOptions {
   /** Default: any free one. */
   readonly port?: number;
+  /** RFC 4954: who may hand mail over. Default: everybody, without being asked. */
+  readonly login?: { readonly user: string; readonly password: string };
+  /** RFC 3207: offers STARTTLS. Default: nothing is encrypted. */
+  readonly certificate?: Certificate;
   readonly onMail?: (mail: Mail) => void;
 }
 
@@ -74,6 +79,7 @@ export interface MailServer {
 const host = '127.0.0.1';
 
 export async function startMailServer(options: MailServerOptions = {}): Promise<MailServer> {
+  const { login, certificate } = options;
   const mails = createArrivals<Mail>('mails', ({ to }) => to);
   const attempts = createArrivals<MailAttempt>('attempts', ({ to }) => to);
   const script = createScript<MailBehaviour>('ok');
@@ -136,8 +142,15 @@ export async function startMailServer(options: MailServerOptions = {}): Promise<
 
   const listen = async (port: number): Promise<SMTPServer> => {
     const server = new SMTPServer({
-      authOptional: true,
-      disabledCommands: ['STARTTLS', 'AUTH'],
+      authOptional: login === undefined,
+      disabledCommands: [...(certificate === undefined ? ['STARTTLS'] : []), ...(login === undefined ? ['AUTH'] : [])],
+      ...certificate,
+      // So that a test sees a client that would say its password in clear text.
+      allowInsecureAuth: true,
+      onAuth({ username, password }, _session, callback) {
+        if (username === login?.user && password === login?.password) return callback(null, { user: username });
+        return callback(reply(535, '5.7.8 Authentication credentials invalid'));
+      },
       // It would put its own in front of ours (RFC 2034).
       hideENHANCEDSTATUSCODES: true,
       onConnect(_session, callback) {
