@@ -91,6 +91,7 @@ const wrong: Readonly<Record<string, readonly [value: string, takes: string]>> =
   COUNTERSIGN_CODE_KEYS_FILE: ['/no/s3cret-word.keys', 'the path of a file with keys'],
   COUNTERSIGN_SIGNING_KEYS_FILE: ['package.json', 'the path of a file with keys: entry 1 is not id:base64'],
   COUNTERSIGN_SERVICE_TOKEN: ['s3cret-word', '16 to 256 printable characters'],
+  COUNTERSIGN_INTERNAL_URL: ['127.0.0.1:9090', 'http:// or https://'],
   COUNTERSIGN_SERVICE_TOKENS: ['login:everything:s3cret-word', 'scopes of accounts, sessions, support, legacy'],
   COUNTERSIGN_MINIMUM_CLIENT_VERSION: ['two', 'a version such as 2.3'],
   COUNTERSIGN_PENDING_CLIENT_VERSION: ['ios=', 'a version such as 2.3'],
