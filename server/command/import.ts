@@ -69,8 +69,9 @@ export async function importAccounts(path: string, options: ImportOptions, env: 
     if (stop.signal.aborted) throw new Failure(exitCodes.failed, 'interrupted');
   } catch (error) {
     const { exitCode, message, details } = failureOf(error);
-    const help = details.help ?? 'run it again: what is there already stays as it is';
-    throw new Failure(exitCode, message, { ...details, help, done: summary }, error);
+    const again =
+      summary.created + summary.exists > 0 ? { help: 'run it again: what is there already stays as it is' } : {};
+    throw new Failure(exitCode, message, { ...again, ...details, done: summary }, error);
   } finally {
     progress.end();
   }

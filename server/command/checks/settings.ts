@@ -1,7 +1,6 @@
 // The settings themselves: what is wrong with them or missing, what nothing reads, and what does not fit together.
 
 import type { Config } from '../../config.ts';
-import { isLoopback } from '../../environment.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
 export function checkSettings(config: Config, faults: readonly string[]): Finding[] {
@@ -19,7 +18,7 @@ export function checkSettings(config: Config, faults: readonly string[]): Findin
   return findings.length === 0 ? [ok('production has what it needs, and nothing that it does not know')] : findings;
 }
 
-export function checkProxies({ proxyEndsTls, trustedProxies, publicUrl }: Config): Finding[] {
+export function checkProxies({ proxyEndsTls, trustedProxies }: Config): Finding[] {
   const loopbackOnly = trustedProxies.every(([network]) => network.range() === 'loopback');
   if (trustedProxies.some(([, bits]) => bits === 0)) {
     return [
@@ -37,10 +36,5 @@ export function checkProxies({ proxyEndsTls, trustedProxies, publicUrl }: Config
       ),
     ];
   }
-  if (!proxyEndsTls && !isLoopback(new URL(publicUrl).hostname)) {
-    return [
-      ok('addresses are read from x-forwarded-for of the trusted proxies; none ends TLS by COUNTERSIGN_PROXY_ENDS_TLS'),
-    ];
-  }
-  return [ok(`${trustedProxies.length} networks of proxies are trusted`)];
+  return [ok(`${trustedProxies.length} networks of proxies are trusted for x-forwarded-for`)];
 }
