@@ -22,3 +22,12 @@ export function wordsOf(error: unknown): string {
   // fetch says why only in the cause.
   return error.cause instanceof Error ? `${error.message}: ${wordsOf(error.cause)}` : error.message;
 }
+
+const day = 86_400_000;
+
+/** How long a certificate is good. */
+export function expiryFinding(what: string, expiry: Date, now: Date): Finding {
+  const days = Math.floor((expiry.getTime() - now.getTime()) / day);
+  if (days < 0) return fail(`${what} is over since ${expiry.toISOString().slice(0, 10)}`, 'renew it');
+  return days < 14 ? warn(`${what} ends in ${days} days`, 'renew it') : ok(`${what} is good for ${days} days`);
+}

@@ -2,9 +2,7 @@
 
 import { connect } from 'node:tls';
 import type { NamedKey } from '../../platform/key-entries.ts';
-import { type Finding, fail, ok, patienceMs, warn, wordsOf } from './finding.ts';
-
-const day = 86_400_000;
+import { expiryFinding, type Finding, fail, ok, patienceMs, warn, wordsOf } from './finding.ts';
 
 export async function checkPublicUrl(
   publicUrl: string,
@@ -77,10 +75,4 @@ function checkCertificate({ protocol, hostname, port }: URL, now: Date): Promise
       });
     }
   });
-}
-
-export function expiryFinding(what: string, expiry: Date, now: Date): Finding {
-  const days = Math.floor((expiry.getTime() - now.getTime()) / day);
-  if (days < 0) return fail(`${what} is over since ${expiry.toISOString().slice(0, 10)}`, 'renew it');
-  return days < 14 ? warn(`${what} ends in ${days} days`, 'renew it') : ok(`${what} is good for ${days} days`);
 }
