@@ -1,10 +1,13 @@
 // `countersign doctor`: reads the environment as the server would, and tries everything that it leads to. Each check stands for itself
 // and has its time; nothing is changed, and nothing secret is said.
 
+import { readFileSync } from 'node:fs';
 import { styleText } from 'node:util';
 import { type Config, diagnose } from '../config.ts';
 import type { Environment } from '../environment.ts';
 import { systemClock } from '../platform/clock.ts';
+import { type KeyEntry, parseKeyEntries } from '../platform/key-entries.ts';
+import type { KeySource } from '../platform/key-ring.ts';
 import { type Finding, fail, wordsOf } from './checks/finding.ts';
 import { exitCodes, Failure } from './failure.ts';
 import { type Answer, plain } from './output.ts';
@@ -48,8 +51,8 @@ type Run = () => Promise<readonly Finding[]>;
 
 function checksOf(config: Config, faults: readonly string[], { dns }: DoctorOptions): Readonly<Record<string, Run>> {
   const clock = systemClock;
-  const codeKeys = config.codeKeys;
-  const signingKeys = config.signingKeys;
+  const codeKeys = keysIn(config.codeKeys);
+  const signingKeys = keysIn(config.signingKeys);
   return {
     settings: async () => (await import('./checks/settings.ts')).checkSettings(config, faults),
     proxies: async () => (await import('./checks/settings.ts')).checkProxies(config),
@@ -63,14 +66,21 @@ function checksOf(config: Config, faults: readonly string[], { dns }: DoctorOpti
     'breached-passwords': async () =>
       (await import('./checks/files.ts')).checkBreachedPasswords(config.breachedPasswords),
     keys: async () =>
-      (await import('./checks/secrets.ts')).checkKeys({
-        COUNTERSIGN_CODE_KEYS: codeKeys,
-        COUNTERSIGN_SIGNING_KEYS: signingKeys,
-      }),
+      (await import('./checks/secrets.ts')).checkKeys(
+        { COUNTERSIGN_CODE_KEYS: codeKeys, COUNTERSIGN_SIGNING_KEYS: signingKeys },
+        clock.now(),
+      ),
     'service-tokens': async () => (await import('./checks/secrets.ts')).checkServiceTokens(config.serviceTokens),
+    tls: async () => (await import('./checks/tls.ts')).checkTls(config, clock.now()),
     'public-url': async () =>
       (await import('./checks/public-url.ts')).checkPublicUrl(config.publicUrl, signingKeys, clock.now()),
   };
+}
+
+/** As they stand now; the settings have been refused where a file is none. */
+function keysIn(source: KeySource | undefined): readonly KeyEntry[] | undefined {
+  if (source === undefined || 'entries' in source) return source?.entries;
+  return parseKeyEntries(readFileSync(source.file, 'utf8'));
 }
 
 async function bounded(run: Run): Promise<readonly Finding[]> {

@@ -1,14 +1,14 @@
 // Keys and service tokens: whether they are random, and each what it is only once. Nothing of them is said.
 
 import { hash } from 'node:crypto';
-import type { NamedKey } from '../../platform/key-entries.ts';
+import { type KeyEntry, keyInUse } from '../../platform/key-entries.ts';
 import type { ServiceToken } from '../../platform/service-tokens.ts';
 import { type Finding, fail, ok, skip, warn } from './finding.ts';
 
 /** Of 32 random bytes, fewer than 20 differ once in some 10^15 keys. */
 const fewestDifferent = 20;
 
-export function checkKeys(lists: Readonly<Record<string, readonly NamedKey[] | undefined>>): Finding[] {
+export function checkKeys(lists: Readonly<Record<string, readonly KeyEntry[] | undefined>>, now: Date): Finding[] {
   const findings: Finding[] = [];
   const seen = new Map<string, string>();
   for (const [setting, keys] of Object.entries(lists)) {
@@ -29,7 +29,22 @@ export function checkKeys(lists: Readonly<Record<string, readonly NamedKey[] | u
     }
   }
   if (findings.length > 0) return findings;
-  return [ok(`${seen.size} keys are random, and all differ`)];
+  const states = Object.entries(lists).map(([setting, keys]) => stateOf(setting, keys ?? [], now));
+  return [ok(`${seen.size} keys are random, and all differ`), ...states];
+}
+
+/** Which key is used, and which from when on. */
+function stateOf(setting: string, keys: readonly KeyEntry[], now: Date): Finding {
+  const inUse = keyInUse(keys, now);
+  const waiting = keys.filter(({ useTime }) => useTime !== undefined && useTime > now);
+  if (waiting.includes(inUse)) {
+    return warn(
+      `${setting}: the time of no key has come, and ${inUse.keyId} is used before its own`,
+      'compare the clock with the times of the keys',
+    );
+  }
+  const later = waiting.map(({ keyId, useTime }) => `, ${keyId} from ${useTime?.toISOString()} on`);
+  return ok(`${setting}: ${inUse.keyId} is used${later.join('')}`);
 }
 
 /** What `sha256sum` says of an empty variable, also behind `echo`. */
