@@ -10,6 +10,10 @@ import { ConfigError, type Environment, isLoopback } from '../environment.ts';
 export interface ConnectionOptions {
   readonly url?: string;
   readonly tokenFile?: string;
+  /** Paths of PEM files. */
+  readonly ca?: string;
+  readonly clientCert?: string;
+  readonly clientKey?: string;
 }
 
 const defaultUrl = 'http://127.0.0.1:9090';
@@ -27,18 +31,30 @@ export async function connect(
     options.tokenFile === undefined
       ? (config.serviceToken ?? (await developmentToken(config.dataDir, baseUrl)))
       : await tokenIn(options.tokenFile);
-  return createServiceClient({ baseUrl, serviceToken, timeoutMs, ...limits });
+  const tls = {
+    ...(await pemOf('ca', '--ca', options.ca)),
+    ...(await pemOf('cert', '--client-cert', options.clientCert)),
+    ...(await pemOf('key', '--client-key', options.clientKey)),
+  };
+  return createServiceClient({ baseUrl, serviceToken, timeoutMs, ...limits, tls });
+}
+
+async function pemOf<T extends string>(name: T, option: string, path: string | undefined) {
+  if (path === undefined) return {};
+  const pem = await readFile(path, 'utf8').catch((error) => unreadable(option, path, error));
+  if (!pem.includes('-----BEGIN ')) throw new ConfigError(`${option} ${path} takes a file in PEM`);
+  return { [name]: pem } as Readonly<Partial<Record<T, string>>>;
 }
 
 async function tokenIn(path: string): Promise<string> {
-  const token = (await readFile(path, 'utf8').catch((error) => unreadable(path, error))).trim();
+  const token = (await readFile(path, 'utf8').catch((error) => unreadable('--token-file', path, error))).trim();
   if (/^[\x21-\x7e]{1,256}$/.test(token)) return token;
   throw new ConfigError(`--token-file ${path} takes a file with a service token on its only line`);
 }
 
-function unreadable(path: string, error: unknown): never {
+function unreadable(option: string, path: string, error: unknown): never {
   const why = error instanceof Error && 'code' in error ? String(error.code) : String(error);
-  throw new ConfigError(`--token-file ${path} can't be read (${why})`);
+  throw new ConfigError(`${option} ${path} can't be read (${why})`);
 }
 
 /** What `npm start` made and keeps. It is not shown to any other machine. */

@@ -225,7 +225,10 @@ function local(parent: Command, name: string): Command {
 function remote(parent: Command, name: string): Command {
   return local(parent, name)
     .option('--url <url>', 'where the internal listener is', urlOf)
-    .option('--token-file <path>', 'a file with the service token');
+    .option('--token-file <path>', 'a file with the service token')
+    .option('--ca <path>', "PEM: the authorities to trust instead of the system's")
+    .option('--client-cert <path>', 'PEM: the certificate to show, where the listener asks for one')
+    .option('--client-key <path>', 'PEM: its key');
 }
 
 /** Wrong usage is thrown, and told by who prints every other failure. */

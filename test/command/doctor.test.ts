@@ -2,6 +2,7 @@
 
 import { createHash, generateKeyPairSync, randomBytes } from 'node:crypto';
 import { once } from 'node:events';
+import { writeFileSync } from 'node:fs';
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
@@ -10,7 +11,7 @@ import pLimit from 'p-limit';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { hashServiceToken } from '../../server/platform/service-tokens.ts';
 import { apnsAnswers } from '../support/apns-server.ts';
-import { selfSigned } from '../support/certificate.ts';
+import { type Certificate, createAuthority, selfSigned, thisMachine } from '../support/certificate.ts';
 import { emptyCityFile } from '../support/city-file.ts';
 import { type DnsServer, startDnsServer } from '../support/dns-server.ts';
 import { type MailServer, startMailServer } from '../support/mail-server.ts';
@@ -36,6 +37,8 @@ let push: PushServers;
 let dns: DnsServer;
 /** Takes connections, and never says a word. */
 let silent: Server;
+/** What the listeners show. */
+let listener: Certificate;
 let folder: string;
 let env: Record<string, string>;
 const silentSockets = new Set<Socket>();
@@ -47,6 +50,7 @@ async function file(name: string, content: string | Uint8Array): Promise<string>
 
 beforeAll(async () => {
   const certificate = selfSigned();
+  listener = createAuthority().issue({ ...thisMachine, to: new Date(Date.now() + 60 * day) });
   silent = createServer((socket) => silentSockets.add(socket)).listen(0, '127.0.0.1');
   [server, mail, push, dns, folder] = await Promise.all([
     startTestServer({ COUNTERSIGN_SIGNING_KEYS: signingKey }),
@@ -81,6 +85,8 @@ beforeAll(async () => {
     COUNTERSIGN_SERVICE_TOKENS: `billing:accounts:${Buffer.from(hashServiceToken('a token of billing')).toString('hex')}`,
     COUNTERSIGN_GEOIP_CITY: await file('city.mmdb', emptyCityFile(new Date(Date.now() - 3 * day))),
     COUNTERSIGN_BREACHED_PASSWORDS: await file('breached.txt', `${hashes.sort().join('\n')}\n`),
+    COUNTERSIGN_PUBLIC_TLS_CERT: await file('listener.pem', listener.cert),
+    COUNTERSIGN_PUBLIC_TLS_KEY: await file('listener.key', listener.key),
     ...push.env,
   };
 });
@@ -125,6 +131,7 @@ test('where everything is good, all checks say so, in words and as JSON', async 
     'breached-passwords',
     'keys',
     'service-tokens',
+    'tls',
     'public-url',
   ]);
   const { code, stdout, stderr } = await examine(env);
@@ -145,6 +152,21 @@ type Case = readonly [
   status: string,
   message: RegExp,
 ];
+
+/** A pair of files for the internal listener. */
+function internalCertificate(name: string, to: Date): Readonly<Record<string, string>> {
+  const { cert, key } = createAuthority().issue({ ...thisMachine, to });
+  const paths = [join(folder, `${name}.pem`), join(folder, `${name}.key`)] as const;
+  writeFileSync(paths[0], cert);
+  writeFileSync(paths[1], key);
+  return { COUNTERSIGN_INTERNAL_TLS_CERT: paths[0], COUNTERSIGN_INTERNAL_TLS_KEY: paths[1] };
+}
+
+function waitingKeys(): string {
+  const path = join(folder, 'waiting-keys');
+  writeFileSync(path, `${keyOf('late')}:29990101T000000Z\n`);
+  return path;
+}
 
 const secretUrl = (port: number | string) => `postgres://anna:s3cret-word@127.0.0.1:${port}/countersign`;
 const portOfSilent = () => (silent.address() as AddressInfo).port;
@@ -308,6 +330,34 @@ const cases: readonly Case[] = [
     /y and x/,
   ],
   [
+    'a certificate that is over',
+    () => internalCertificate('over', new Date(Date.now() - day)),
+    'tls',
+    'fail',
+    /COUNTERSIGN_INTERNAL_TLS_CERT, .*over\.pem, is over since/,
+  ],
+  [
+    'a certificate that ends soon',
+    () => internalCertificate('soon', new Date(Date.now() + 5.5 * day)),
+    'tls',
+    'warn',
+    /COUNTERSIGN_INTERNAL_TLS_CERT, .*soon\.pem, ends in 5 days/,
+  ],
+  [
+    'a certificate for another name',
+    () => ({ COUNTERSIGN_PUBLIC_URL: 'https://auth.invalid' }),
+    'tls',
+    'warn',
+    /COUNTERSIGN_PUBLIC_TLS_CERT is not for auth\.invalid/,
+  ],
+  [
+    'a file of keys whose time has not come',
+    () => ({ COUNTERSIGN_CODE_KEYS: undefined, COUNTERSIGN_CODE_KEYS_FILE: waitingKeys() }),
+    'keys',
+    'warn',
+    /COUNTERSIGN_CODE_KEYS: the time of no key has come, and late is used/,
+  ],
+  [
     'no server at the public URL',
     () => ({ COUNTERSIGN_PUBLIC_URL: 'http://127.0.0.1:1' }),
     'public-url',
@@ -330,21 +380,21 @@ const cases: readonly Case[] = [
   ],
   [
     'another server',
-    () => ({ COUNTERSIGN_SIGNING_KEYS: keyOf('mine') }),
+    () => ({ COUNTERSIGN_PUBLIC_URL: server.publicUrl, COUNTERSIGN_SIGNING_KEYS: keyOf('mine') }),
     'public-url',
     'fail',
     /none of our signing keys/,
   ],
   [
     'a replica with older keys',
-    () => ({ COUNTERSIGN_SIGNING_KEYS: `${signingKey},${keyOf('next')}` }),
+    () => ({ COUNTERSIGN_PUBLIC_URL: server.publicUrl, COUNTERSIGN_SIGNING_KEYS: `${signingKey},${keyOf('next')}` }),
     'public-url',
     'warn',
     /lacks our signing keys next/,
   ],
 ];
 
-/** Cases that break different checks by different settings share a run: the checks must not know of each other. */
+/** Cases that break different checks, and need different settings, share a run: the checks must not know of each other. */
 function inRounds(): readonly (readonly Case[])[] {
   const rounds: { readonly taken: Set<string>; readonly cases: Case[] }[] = [];
   for (const each of cases) {

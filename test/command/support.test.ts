@@ -6,6 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createAuthority, thisMachine } from '../support/certificate.ts';
 import { freePort } from '../support/free-port.ts';
 import { iphone, startTestServer, type TestAccount, type TestServer } from '../support/server.ts';
 import { countersign, errorOf, jsonOf, startCountersign } from './run.ts';
@@ -137,7 +138,7 @@ describe('a trace', () => {
     expect(traced).toMatchObject({ code: 0, stderr: '' });
     expect(traced.stdout).toMatch(/^state +verified$/m);
     expect(traced.stdout).toMatch(/^#1 {2}code by smtp to a•••@example\.com: .+\n {4}The mail server took it\./m);
-    expect(traced.stdout).toMatch(/\+0\.00 s +opened/);
+    expect(traced.stdout).toMatch(/\+0\.00 s +- +opened/);
     expect(traced.stdout).toMatch(/#1 +accepted +.*250/);
     expect(traced.stdout).toMatch(/verified/);
     const asJson = jsonOf<{ trace: { challengeId: string } }>(await run(`trace ${account.accountId} --json`));
@@ -223,6 +224,39 @@ describe('a server', () => {
     expect(code).toBe(1);
     expect(stderr).toContain('--url has to lead to the internal listener');
   });
+});
+
+test('over TLS it trusts whom it is told to, and shows a certificate where it is asked for one', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'countersign-command-tls-'));
+  const file = async (name: string, text: string) => {
+    await writeFile(join(folder, name), text);
+    return join(folder, name);
+  };
+  const authority = createAuthority();
+  const [own, caller] = [authority.issue(thisMachine), authority.issue({ dns: ['support.example.com'] })];
+  const ca = await file('ca.pem', authority.cert);
+  const secure = await startTestServer({
+    COUNTERSIGN_INTERNAL_TLS_CERT: await file('cert.pem', own.cert),
+    COUNTERSIGN_INTERNAL_TLS_KEY: await file('key.pem', own.key),
+    COUNTERSIGN_INTERNAL_CLIENT_CA: ca,
+  });
+  try {
+    const args = ['trace', 'nobody@example.com', '--url', secure.internalUrl];
+    const shown = [
+      '--client-cert',
+      await file('caller.pem', caller.cert),
+      '--client-key',
+      await file('caller.key', caller.key),
+    ];
+    const good = await countersign([...args, '--ca', ca, ...shown], { env });
+    expect(good).toMatchObject({ code: 1, stderr: expect.stringContaining('ACCOUNT_UNKNOWN') });
+    expect((await countersign([...args, ...shown], { env })).code).toBe(3);
+    expect((await countersign([...args, '--ca', ca], { env })).code).toBe(3);
+    expect((await countersign([...args, '--ca', 'package.json'], { env })).code).toBe(78);
+  } finally {
+    await secure.stop();
+    await rm(folder, { recursive: true, force: true });
+  }
 });
 
 describe('a token', () => {
