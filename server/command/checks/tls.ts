@@ -2,6 +2,7 @@
 
 import type { X509Certificate } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { isIP } from 'node:net';
 import type { Config } from '../../config.ts';
 import { parseCertificates, type SettingFile } from '../../platform/tls-files.ts';
 import { expiryFinding, type Finding, ok, skip, warn } from './finding.ts';
@@ -31,7 +32,7 @@ async function expiryOf(file: SettingFile, now: Date): Promise<Finding> {
 async function namesFinding(file: SettingFile, publicUrl: string): Promise<Finding> {
   const host = new URL(publicUrl).hostname.replace(/^\[|\]$/g, '');
   const [own] = await certificatesIn(file);
-  const fits = own?.checkHost(host) ?? own?.checkIP(host);
+  const fits = isIP(host) === 0 ? own?.checkHost(host) : own?.checkIP(host);
   return fits === undefined
     ? warn(
         `${file.setting} is not for ${host}`,
