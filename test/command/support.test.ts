@@ -119,17 +119,6 @@ describe('sessions', () => {
     expect((await run(`sessions revoke ${person.email}`)).stdout).toBe('No session ended.\n');
     expect((await run(`sessions revoke ${person.email} --reason spring`)).code).toBe(2);
   });
-
-  test('are listed', async () => {
-    const listed = await run(`sessions list ${account.email}`);
-    expect(listed).toMatchObject({ code: 0, stderr: '' });
-    expect(listed.stdout).toMatch(/^session +device +trusted/m);
-    expect(listed.stdout).toContain("Anna's iPhone");
-    const asJson = jsonOf<{ sessions: object[] }>(await run(`sessions list ${account.accountId} --json`));
-    expect(asJson.sessions).toMatchObject([{ trusted: true, amr: ['pwd', 'otp'] }]);
-    const nobody = await server.createAccount();
-    expect((await run(`sessions list ${nobody.email}`)).stdout).toBe('Nobody is signed in.\n');
-  });
 });
 
 describe('a trace', () => {
@@ -155,21 +144,6 @@ describe('a trace', () => {
     });
     expect((await run(`trace ${account.email} --challenge newest`)).stderr).toContain('REQUEST_INVALID');
   });
-});
-
-test('audit records are listed, by account, caller, RPC and time', async () => {
-  await run(`accounts unlock ${account.email}`);
-  const all = await run('audit');
-  expect(all).toMatchObject({ code: 0, stderr: '' });
-  expect(all.stdout).toMatch(/^time +caller +from +rpc/m);
-  const filtered = `audit --account ${account.email} --caller test --rpc Accounts.ResetVerification --since 1h --json`;
-  const records = jsonOf<{ auditRecords: { rpc: string; accountId: string }[] }>(await run(filtered)).auditRecords;
-  expect(records.length).toBeGreaterThan(0);
-  for (const record of records) {
-    expect(record).toMatchObject({ rpc: 'Accounts.ResetVerification', accountId: account.accountId, outcome: 'OK' });
-  }
-  expect((await run('audit --caller nobody')).stdout).toBe('No records.\n');
-  expect((await run('audit --since tomorrow')).code).toBe(2);
 });
 
 test('what a device calls itself does nothing to a terminal, and forges no line', async () => {
