@@ -316,7 +316,7 @@ function refuseUnfit(env: Environment, config: Config, unfit: (fault: string) =>
   }
   const elsewhere = config.directory && new URL(config.directory.url);
   if (elsewhere?.protocol === 'http:' && !isLoopback(elsewhere.hostname) && !config.proxyEndsTls) {
-    throw new ConfigError(
+    unfit(
       'COUNTERSIGN_DIRECTORY_URL is not loopback and would carry passwords in cleartext: it takes https://, or set COUNTERSIGN_PROXY_ENDS_TLS=yes where a proxy on the way speaks TLS',
     );
   }

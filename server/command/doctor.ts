@@ -58,6 +58,7 @@ function checksOf(config: Config, faults: readonly string[], { dns }: DoctorOpti
     proxies: async () => (await import('./checks/settings.ts')).checkProxies(config),
     database: async () =>
       (await import('./checks/database.ts')).checkDatabase(config.databaseUrl, config.databasePoolSize, clock),
+    directory: async () => (await import('./checks/directory.ts')).checkDirectory(config.directory),
     mail: async () => (await import('./checks/mail.ts')).checkMail(config.smtpUrl, config.smtpFallbackUrl),
     'mail-dns': async () => (await import('./checks/mail-dns.ts')).checkMailDns(config, dns),
     apns: async () => (await import('./checks/push.ts')).checkApns(config.apns, clock),

@@ -212,6 +212,13 @@ const cases: readonly Case[] = [
     'fail',
     /does not exist/,
   ],
+  [
+    'no directory',
+    () => ({ COUNTERSIGN_DIRECTORY_URL: 'http://127.0.0.1:1' }),
+    'directory',
+    'fail',
+    /127\.0\.0\.1:1 can't be used: .*ECONNREFUSED/,
+  ],
   ['no mail server', () => ({ SMTP_URL: 'smtp://127.0.0.1:1' }), 'mail', 'fail', /ECONNREFUSED/],
   [
     'a silent fallback',
