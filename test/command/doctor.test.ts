@@ -13,6 +13,7 @@ import { hashServiceToken } from '../../server/platform/service-tokens.ts';
 import { apnsAnswers } from '../support/apns-server.ts';
 import { type Certificate, createAuthority, selfSigned, thisMachine } from '../support/certificate.ts';
 import { emptyCityFile } from '../support/city-file.ts';
+import { type DirectoryStandIn, startDirectoryStandIn } from '../support/directory-stand-in.ts';
 import { type DnsServer, startDnsServer } from '../support/dns-server.ts';
 import { type MailServer, startMailServer } from '../support/mail-server.ts';
 import { type PushServers, startPushServers } from '../support/push.ts';
@@ -35,6 +36,7 @@ let server: TestServer;
 let mail: MailServer;
 let push: PushServers;
 let dns: DnsServer;
+let directory: DirectoryStandIn;
 /** Takes connections, and never says a word. */
 let silent: Server;
 /** What the listeners show. */
@@ -52,11 +54,12 @@ beforeAll(async () => {
   const certificate = selfSigned();
   listener = createAuthority().issue({ ...thisMachine, to: new Date(Date.now() + 60 * day) });
   silent = createServer((socket) => silentSockets.add(socket)).listen(0, '127.0.0.1');
-  [server, mail, push, dns, folder] = await Promise.all([
+  [server, mail, push, dns, directory, folder] = await Promise.all([
     startTestServer({ COUNTERSIGN_SIGNING_KEYS: signingKey }),
     startMailServer({ login, certificate }),
     startPushServers(),
     startDnsServer(),
+    startDirectoryStandIn(),
     mkdtemp(join(tmpdir(), 'countersign-doctor-')),
     once(silent, 'listening'),
   ]);
@@ -73,6 +76,7 @@ beforeAll(async () => {
     COUNTERSIGN_MODE: 'production',
     COUNTERSIGN_PUBLIC_URL: server.publicUrl,
     DATABASE_URL: server.databaseUrl,
+    COUNTERSIGN_DIRECTORY_URL: directory.url,
     // By the name that its certificate is for.
     SMTP_URL: mail.url.replace('smtp://127.0.0.1', `smtp://mailer:${encodeURIComponent(login.password)}@localhost`),
     NODE_EXTRA_CA_CERTS: await file('mail-ca.pem', certificate.cert),
@@ -93,7 +97,7 @@ beforeAll(async () => {
 afterAll(async () => {
   for (const socket of silentSockets) socket.destroy();
   silent?.close();
-  await Promise.all([server?.stop(), mail?.stop(), push?.stop(), dns?.stop()]);
+  await Promise.all([server?.stop(), mail?.stop(), push?.stop(), dns?.stop(), directory?.stop()]);
   await rm(folder, { recursive: true, force: true });
 });
 
@@ -123,6 +127,7 @@ test('where everything is good, all checks say so, in words and as JSON', async 
     'settings',
     'proxies',
     'database',
+    'directory',
     'mail',
     'mail-dns',
     'apns',
