@@ -5,6 +5,7 @@ import { createReadStream } from 'node:fs';
 import { create } from '@bufbuild/protobuf';
 import { createValidator, type Validator } from '@bufbuild/protovalidate';
 import { ImportedAccountSchema } from '../../gen/countersign/internal/v1/accounts_pb.ts';
+import { hashForms, parsePasswordHash } from '../domain/password-hash.ts';
 import { exitCodes, Failure } from './failure.ts';
 
 export interface GivenAccount {
@@ -145,13 +146,6 @@ function csvFields(line: string): string[] | undefined {
 
 const validator: Validator = createValidator();
 
-/** The forms of hashes that the contract takes; whether their numbers are in its bounds the server says. */
-const hashForms = [
-  /^\$argon2id\$v=19\$[a-z0-9=,]+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+$/,
-  /^\$2[aby]\$\d\d\$[./A-Za-z0-9]{53}$/,
-  /^\$scrypt\$ln=\d+,r=\d+,p=\d+\$[A-Za-z0-9+/]+\$[A-Za-z0-9+/]+$/,
-];
-
 /** What is wrong with an account, by the contract's own rules; undefined where it may be sent. */
 export function checkAccount(account: GivenAccount): string | undefined {
   const result = validator.validate(ImportedAccountSchema, create(ImportedAccountSchema, account));
@@ -161,7 +155,5 @@ export function checkAccount(account: GivenAccount): string | undefined {
       .map(({ field, message }) => `${field.map((part) => ('name' in part ? part.name : '')).join('.')}: ${message}`)
       .join('; ');
   }
-  return hashForms.some((form) => form.test(account.passwordHash))
-    ? undefined
-    : 'password_hash: it takes argon2id or scrypt as a PHC string, or bcrypt';
+  return parsePasswordHash(account.passwordHash) === undefined ? `password_hash: ${hashForms}` : undefined;
 }
