@@ -119,6 +119,17 @@ describe('sessions', () => {
     expect((await run(`sessions revoke ${person.email}`)).stdout).toBe('No session ended.\n');
     expect((await run(`sessions revoke ${person.email} --reason spring`)).code).toBe(2);
   });
+
+  test('are listed', async () => {
+    const listed = await run(`sessions list ${account.email}`);
+    expect(listed).toMatchObject({ code: 0, stderr: '' });
+    expect(listed.stdout).toMatch(/^session +device +trusted/m);
+    expect(listed.stdout).toContain("Anna's iPhone");
+    const asJson = jsonOf<{ sessions: object[] }>(await run(`sessions list ${account.accountId} --json`));
+    expect(asJson.sessions).toMatchObject([{ trusted: true, amr: ['pwd', 'otp'] }]);
+    const nobody = await server.createAccount();
+    expect((await run(`sessions list ${nobody.email}`)).stdout).toBe('Nobody is signed in.\n');
+  });
 });
 
 describe('a trace', () => {
