@@ -34,9 +34,10 @@ import { createAccessTokens, createCodes } from './platform/keys.ts';
 import { createLinks } from './platform/links.ts';
 import type { Logger } from './platform/log.ts';
 import { secrets } from './platform/secrets.ts';
-import type { ServiceToken } from './platform/service-tokens.ts';
+import { parseServiceTokens, type ServiceGrants } from './platform/service-tokens.ts';
 import { createTelemetry } from './platform/telemetry.ts';
 import { type OpenTls, openTls, type TlsFiles } from './platform/tls-files.ts';
+import { openWatchedFile } from './platform/watched-file.ts';
 import { wasNotMeUrl } from './rpc/deny.ts';
 import type { Handler } from './rpc/exchange.ts';
 import { createRequestHandler } from './rpc/handler.ts';
@@ -45,6 +46,7 @@ import { type Listener, listen } from './rpc/listener.ts';
 import { createPendingCount } from './rpc/pending-count.ts';
 import { resetUrl } from './rpc/reset.ts';
 import { internalRoutes, publicRoutes } from './rpc/routes.ts';
+import { createAuditRecords } from './store/audit-records.ts';
 import { Database } from './store/database.ts';
 import { isMisconfigured, isUnavailable } from './store/database-errors.ts';
 import { createDeliveryLog } from './store/delivery-log.ts';
@@ -67,7 +69,6 @@ export interface AppConfig extends Config {
   readonly smtpUrl: string;
   readonly codeKeys: KeySource;
   readonly signingKeys: KeySource;
-  readonly serviceTokens: readonly ServiceToken[];
 }
 
 export interface App {
@@ -155,6 +156,7 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
         await makePartitions(config.databaseUrl, clock.now());
       },
     }),
+    auditRecords: createAuditRecords(database),
     directoryWriter,
     passwordPolicy,
   };
@@ -199,7 +201,17 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
     serving.set(answers);
   }, healthEveryMs);
   const pendingCount = createPendingCount(log);
-  const routes = { config, deps, log, telemetry, serving, brand, pendingCount, shutdownSignal: shutdown.signal };
+  const routes = {
+    config,
+    services: files.services,
+    deps,
+    log,
+    telemetry,
+    serving,
+    brand,
+    pendingCount,
+    shutdownSignal: shutdown.signal,
+  };
 
   const listeners: Listener[] = [];
   const stop = async () => {
@@ -325,20 +337,34 @@ async function openFiles(config: AppConfig, clock: Clock, log: Logger) {
   const tls = async (named: TlsFiles | undefined): Promise<OpenTls | undefined> =>
     named && openTls(named, { log, now: clock.now });
   try {
-    const [codeKeys, signingKeys, publicTls, internalTls] = await Promise.all([
+    const [services, codeKeys, signingKeys, publicTls, internalTls] = await Promise.all([
+      openServiceGrants(config, log),
       openKeyRing(config.codeKeys, log),
       openKeyRing(config.signingKeys, log),
       tls(config.publicTls),
       tls(config.internalTls),
     ]);
     const close = () => {
-      for (const file of [codeKeys, signingKeys, publicTls, internalTls]) file?.close();
+      for (const file of [services, codeKeys, signingKeys, publicTls, internalTls]) file?.close();
     };
-    return { codeKeys, signingKeys, publicTls, internalTls, close };
+    return { services, codeKeys, signingKeys, publicTls, internalTls, close };
   } catch (error) {
     // It names its setting.
     throw new ConfigError(error instanceof Error ? error.message : String(error));
   }
+}
+
+/** The callers that the settings name, and those of the file, as it is now. */
+async function openServiceGrants(config: AppConfig, log: Logger): Promise<ServiceGrants & { close(): void }> {
+  const { serviceTokens, serviceTokensFile: path } = config;
+  if (path === undefined) return { current: () => serviceTokens, onChange: () => {}, close: () => {} };
+  const file = await openWatchedFile({
+    path,
+    parse: (content) => [...serviceTokens, ...parseServiceTokens(content.toString())],
+    log,
+    name: 'COUNTERSIGN_SERVICE_TOKENS_FILE',
+  });
+  return { current: file.current, onChange: file.onChange, close: file.close };
 }
 
 async function listenOn(

@@ -30,7 +30,7 @@ import {
 import { parseTrustedProxies, type TrustedProxies } from './platform/client-address.ts';
 import { parseKeyEntries } from './platform/key-entries.ts';
 import type { KeySource } from './platform/key-ring.ts';
-import { type Scope, type ServiceToken, scopes } from './platform/service-tokens.ts';
+import { parseServiceTokens, type ServiceGrant, serviceTokensForm } from './platform/service-tokens.ts';
 import { checkFit, parseCertificates, parsePrivateKey, type TlsFiles } from './platform/tls-files.ts';
 
 export interface Config {
@@ -78,7 +78,9 @@ export interface Config {
   readonly tokenAudience: string;
   /** Development: one token with every scope, made at first start where it is not given. */
   readonly developmentServiceToken: string | undefined;
-  readonly serviceTokens: readonly ServiceToken[];
+  readonly serviceTokens: readonly ServiceGrant[];
+  /** The path of a file in their place. */
+  readonly serviceTokensFile: string | undefined;
   readonly minimumVersions: Readonly<Record<Platform, ClientVersion>>;
   readonly pendingVersions: Readonly<Partial<Record<Platform, ClientVersion>>>;
   readonly updateUrls: Readonly<Partial<Record<Platform, string>>>;
@@ -166,6 +168,7 @@ const numbers = {
   trustIdleMs: ['COUNTERSIGN_TRUST_IDLE', '180d', '1m', '730d'],
   trustedDevicesPerAccount: ['COUNTERSIGN_TRUSTED_DEVICES', 20, 1, 100],
   activityRetentionMs: ['COUNTERSIGN_ACTIVITY_RETENTION', '400d', '1d', '3650d'],
+  auditRetentionMs: ['COUNTERSIGN_AUDIT_RETENTION', '400d', '1d', '3650d'],
 } as const;
 
 /** What the `countersign` command must know to reach a server: no more, for it may run where no server does. */
@@ -271,7 +274,8 @@ function readSettings(given: Environment): Config {
     tokenIssuer: env['COUNTERSIGN_TOKEN_ISSUER'] || 'countersign',
     tokenAudience: env['COUNTERSIGN_TOKEN_AUDIENCE'] || 'countersign',
     developmentServiceToken: command.serviceToken,
-    serviceTokens: serviceTokens(env, 'COUNTERSIGN_SERVICE_TOKENS'),
+    serviceTokens: serviceTokens(env, 'COUNTERSIGN_SERVICE_TOKENS', 'COUNTERSIGN_SERVICE_TOKENS_FILE'),
+    serviceTokensFile: env['COUNTERSIGN_SERVICE_TOKENS_FILE'] || undefined,
     minimumVersions: minimumVersions(env, 'COUNTERSIGN_MINIMUM_CLIENT_VERSION', '2.3'),
     pendingVersions: perPlatform(env, 'COUNTERSIGN_PENDING_CLIENT_VERSION', version),
     updateUrls: perPlatform(env, 'COUNTERSIGN_UPDATE_URL', webUrl),
@@ -302,7 +306,10 @@ function refuseUnfit(env: Environment, config: Config, unfit: (fault: string) =>
     COUNTERSIGN_PUBLIC_URL: [env['COUNTERSIGN_PUBLIC_URL'], 'https://auth.example.com, where links in mails lead'],
     COUNTERSIGN_CODE_KEYS: [config.codeKeys, 'id:base64 of 32 random bytes, several separated by commas'],
     COUNTERSIGN_SIGNING_KEYS: [config.signingKeys, 'id:base64 of 32 random bytes, several separated by commas'],
-    COUNTERSIGN_SERVICE_TOKENS: [env['COUNTERSIGN_SERVICE_TOKENS'], serviceTokensForm],
+    COUNTERSIGN_SERVICE_TOKENS: [
+      env['COUNTERSIGN_SERVICE_TOKENS'] || config.serviceTokensFile,
+      `${serviceTokensForm}; or COUNTERSIGN_SERVICE_TOKENS_FILE, with them in a file`,
+    ],
   } as const;
   for (const [name, [value, form]] of Object.entries(needed)) {
     if (value === undefined || value === '') unfit(`${name} is missing: production needs ${form}`);
@@ -541,25 +548,15 @@ function bearerToken(env: Environment, name: string): string | undefined {
   return /^[\x21-\x7e]{16,256}$/.test(text) ? text : refuse(name, '16 to 256 printable characters without spaces');
 }
 
-const serviceTokensForm = `name:scope+scope:sha256 of the token in hex, several separated by commas, scopes of ${scopes.join(', ')}`;
-
-function serviceTokens(env: Environment, name: string): readonly ServiceToken[] {
+function serviceTokens(env: Environment, name: string, fileName: string): readonly ServiceGrant[] {
   const text = env[name];
   if (text === undefined || text === '') return [];
-  return text.split(',').map((entry) => {
-    const [caller, names, hash, ...rest] = entry.trim().split(':');
-    const granted = names?.split('+') ?? [];
-    const known = granted.every((scope): scope is Scope => scopes.some((each) => each === scope));
-    const wellFormed =
-      caller !== undefined &&
-      /^[\w.-]{1,64}$/.test(caller) &&
-      granted.length > 0 &&
-      hash !== undefined &&
-      /^[0-9a-f]{64}$/i.test(hash) &&
-      rest.length === 0;
-    if (!wellFormed || !known) return refuse(name, serviceTokensForm);
-    return { name: caller, scopes: granted, hash: Buffer.from(hash, 'hex') };
-  });
+  if (env[fileName]) throw new ConfigError(`${fileName} stands in place of ${name}: only one of them can be set`);
+  try {
+    return parseServiceTokens(text);
+  } catch {
+    return refuse(name, serviceTokensForm);
+  }
 }
 
 function version(name: string, text: string): ClientVersion {

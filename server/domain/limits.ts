@@ -37,6 +37,7 @@ export interface Limits {
   readonly trustIdleMs: number;
   readonly trustedDevicesPerAccount: number;
   readonly activityRetentionMs: number;
+  readonly auditRetentionMs: number;
 }
 
 /** Milliseconds until one more event fits into the budget; 0 where it fits now. `times` in any order, epoch ms. */

@@ -11,6 +11,7 @@ import type {
   AccessTokens,
   AccountKey,
   AccountTransaction,
+  AuditRecords,
   Clock,
   Codes,
   Directory,
@@ -35,6 +36,7 @@ export interface Deps {
   readonly places: Places;
   readonly directory: Directory;
   readonly store: Store;
+  readonly auditRecords: AuditRecords;
   readonly live: LiveStreams;
   readonly revocations: Revocations;
   readonly limits: Limits;

@@ -1,8 +1,8 @@
 // What happened to the account, newest first.
 
-import { DomainError } from '../domain/errors.ts';
 import type { Deps, SignedInCaller } from './context.ts';
 import type { ActivityFilter, EventPage } from './ports.ts';
+import { refuseBackwards } from './times.ts';
 
 /**
  * The events that fit, older than `before` (an event id), and the id to go on from. Nothing older than 400 days is shown.
@@ -16,11 +16,7 @@ export async function listLoginActivity(
   before: string | null,
   count: number,
 ): Promise<EventPage> {
-  const { startTime, endTime } = filter;
-  if (startTime !== null && endTime !== null && startTime >= endTime) {
-    const violations = [{ field: 'filter.start_time', description: 'must be before end_time' }];
-    throw new DomainError({ reason: 'REQUEST_INVALID', violations });
-  }
+  refuseBackwards(filter);
   const notBefore = new Date(deps.clock.now().getTime() - deps.limits.activityRetentionMs);
   return deps.store.listEvents(caller.session.accountId, filter, before, notBefore, count);
 }

@@ -2,6 +2,7 @@
 // nothing of theirs.
 
 import type { Account } from '../domain/account.ts';
+import type { AuditRecord } from '../domain/audit-record.ts';
 import type { AppDevice, Challenge, Channel, Surroundings } from '../domain/challenge.ts';
 import type { Attempt, CodeSend, DeliveryKind, DeliveryState, PushService } from '../domain/delivery.ts';
 import type { Device, LastSeen, Origin, PushRegistration } from '../domain/device.ts';
@@ -14,6 +15,7 @@ import type { Place } from '../domain/place.ts';
 import type { RevocationCause, Session, SessionEndCause, SessionState } from '../domain/session.ts';
 import type { Sighting } from '../domain/unusual.ts';
 import type { AccountSnapshot, StreamState } from '../domain/watch.ts';
+import type { Times } from './times.ts';
 
 export interface Clock {
   now(): Date;
@@ -470,15 +472,11 @@ export interface SupportDevice {
 }
 
 /** Which events; what is empty or null lets every one through, and all of it must hold. */
-export interface ActivityFilter {
+export interface ActivityFilter extends Times {
   readonly kinds: readonly EventKind[];
   readonly deviceId: string | null;
   /** Only what was odd. */
   readonly unusualOnly: boolean;
-  /** From then on. */
-  readonly startTime: Date | null;
-  /** Before then. */
-  readonly endTime: Date | null;
 }
 
 export interface EventPage {
@@ -563,4 +561,32 @@ export interface Store {
     notBefore: Date,
     count: number,
   ): Promise<EventPage>;
+}
+
+/** Which audit records; what is null lets every one through, and all of it must hold. */
+export interface AuditFilter extends Times {
+  readonly accountId: string | null;
+  readonly caller: string | null;
+  readonly rpc: string | null;
+  /** All but this one. */
+  readonly exceptRecordId: string;
+}
+
+export interface AuditPage {
+  readonly records: readonly AuditRecord[];
+  /** The id to go on from; undefined where there is no more. */
+  readonly next: string | undefined;
+}
+
+/** What internal callers did. Every method refuses with DEPENDENCY_UNAVAILABLE where PostgreSQL is out of reach or silent. */
+export interface AuditRecords {
+  /** Resolves when the record can't be lost any more. */
+  insert(record: AuditRecord): Promise<void>;
+  /** Writes outcome, account and details of one that was inserted. */
+  complete(record: AuditRecord): Promise<void>;
+  /**
+   * Records that fit the filter, older than `before` (a record id; null for the newest) and not before `notBefore`, newest first,
+   * `count` at most. There may be fewer of them while there is more to come.
+   */
+  list(filter: AuditFilter, before: string | null, notBefore: Date, count: number): Promise<AuditPage>;
 }

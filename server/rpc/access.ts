@@ -1,4 +1,4 @@
-// Who may call what: one line an RPC. A new RPC does not compile until it is here.
+// Who may call what, and which calls leave an audit record: one line an RPC. A new RPC does not compile until it is here.
 
 import type { DescMethod, DescService } from '@bufbuild/protobuf';
 import { Accounts } from '../../gen/countersign/internal/v1/accounts_pb.ts';
@@ -13,7 +13,8 @@ import type { Scope } from '../platform/service-tokens.ts';
 
 /** `none`: the call holds its own secret. */
 type LevelsOf<S extends DescService> = Readonly<Record<keyof S['method'], Level | 'none'>>;
-type ScopesOf<S extends DescService> = Readonly<Record<keyof S['method'], Scope>>;
+/** The scope that it needs; and whether it writes something or looks a person up, and so is audited. */
+type RulesOf<S extends DescService> = Readonly<Record<keyof S['method'], readonly [Scope, 'audited' | 'not audited']>>;
 
 const twoStepAuth: LevelsOf<typeof TwoStepAuth> = {
   signIn: 'none',
@@ -41,29 +42,30 @@ const account: LevelsOf<typeof Account> = {
   resetPassword: 'none',
 };
 
-const accounts: ScopesOf<typeof Accounts> = {
-  createAccount: 'accounts',
-  getAccount: 'accounts',
-  updateAccount: 'accounts',
-  setPassword: 'accounts',
-  resetVerification: 'accounts',
-  deleteAccount: 'accounts',
-  batchImportAccounts: 'accounts',
-  authorizeLegacySignIn: 'legacy',
-};
-const sessions: ScopesOf<typeof Sessions> = {
-  introspectSession: 'sessions',
-  listSessions: 'sessions',
-  revokeSessions: 'sessions',
-  watchRevocations: 'sessions',
-  getSigningKeys: 'sessions',
-};
+export const accounts = {
+  createAccount: ['accounts', 'audited'],
+  getAccount: ['accounts', 'audited'],
+  updateAccount: ['accounts', 'audited'],
+  setPassword: ['accounts', 'audited'],
+  resetVerification: ['accounts', 'audited'],
+  deleteAccount: ['accounts', 'audited'],
+  batchImportAccounts: ['accounts', 'audited'],
+  authorizeLegacySignIn: ['legacy', 'audited'],
+} as const satisfies RulesOf<typeof Accounts>;
 
-const support: ScopesOf<typeof Support> = {
-  traceChallenge: 'support',
-  getAccountSecurity: 'support',
-  listAuditRecords: 'support',
-};
+export const sessions = {
+  introspectSession: ['sessions', 'not audited'],
+  listSessions: ['sessions', 'audited'],
+  revokeSessions: ['sessions', 'audited'],
+  watchRevocations: ['sessions', 'not audited'],
+  getSigningKeys: ['sessions', 'not audited'],
+} as const satisfies RulesOf<typeof Sessions>;
+
+export const support = {
+  traceChallenge: ['support', 'audited'],
+  getAccountSecurity: ['support', 'audited'],
+  listAuditRecords: ['support', 'audited'],
+} as const satisfies RulesOf<typeof Support>;
 
 const levels = new Map<DescMethod, Level | 'none'>([
   ...entries(TwoStepAuth, twoStepAuth),
@@ -71,7 +73,7 @@ const levels = new Map<DescMethod, Level | 'none'>([
   ...entries(LoginActivity, loginActivity),
   ...entries(Account, account),
 ]);
-const scopes = new Map<DescMethod, Scope>([
+const rules = new Map<DescMethod, readonly [Scope, 'audited' | 'not audited']>([
   ...entries(Accounts, accounts),
   ...entries(Sessions, sessions),
   ...entries(Support, support),
@@ -89,4 +91,4 @@ function entries<T>(service: DescService, values: Readonly<Record<string, T>>): 
 export const levelOf = (method: DescMethod): Level | 'none' | undefined => levels.get(method);
 
 /** The scope that an internal RPC needs; undefined for what is not ours. */
-export const scopeOf = (method: DescMethod): Scope | undefined => scopes.get(method);
+export const scopeOf = (method: DescMethod): Scope | undefined => rules.get(method)?.[0];

@@ -3,13 +3,16 @@
 import { type ContextValues, createContextKey, createContextValues, type HandlerContext } from '@connectrpc/connect';
 import type { Caller, SignedInCaller } from '../flows/context.ts';
 import type { SessionRecord } from '../flows/ports.ts';
+import type { Service } from '../platform/service-tokens.ts';
 
 /** The caller of a public RPC. */
 const callerKey = createContextKey<Caller | undefined>(undefined, { description: 'caller' });
 /** The session of a signed-in device. */
 const sessionKey = createContextKey<SessionRecord | undefined>(undefined, { description: 'session' });
-/** The name of an internal caller. */
-const serviceKey = createContextKey<string | undefined>(undefined, { description: 'service' });
+/** An internal caller. */
+const serviceKey = createContextKey<Service | undefined>(undefined, { description: 'service' });
+/** The id of a call's audit record. */
+const auditRecordKey = createContextKey<string | undefined>(undefined, { description: 'audit record' });
 /** What is known of the connection of a call. */
 export interface Peer {
   /** The address of the TCP peer, which may be a proxy. */
@@ -33,7 +36,13 @@ export const peerAddressOf = (values: ContextValues): string | undefined => valu
 
 export const certificateNamesOf = (values: ContextValues): readonly string[] => values.get(peerKey).certificateNames;
 
-export const cutOf = ({ values }: HandlerContext): (() => void) => values.get(peerKey).cut;
+export const cutOf = ({ values }: Pick<HandlerContext, 'values'>): (() => void) => values.get(peerKey).cut;
+
+/** RFC 6750, 2.1. */
+export function bearerOf(header: Headers): string | undefined {
+  const match = /^Bearer +([\w\-.~+/]+=*)$/i.exec(header.get('authorization') ?? '');
+  return match?.[1];
+}
 
 export function setCaller(values: ContextValues, caller: Caller): void {
   values.set(callerKey, caller);
@@ -43,8 +52,24 @@ export function setSession(values: ContextValues, session: SessionRecord): void 
   values.set(sessionKey, session);
 }
 
-export function setService(values: ContextValues, name: string): void {
-  values.set(serviceKey, name);
+export function setService(values: ContextValues, service: Service): void {
+  values.set(serviceKey, service);
+}
+
+export function serviceOf(values: ContextValues): Service {
+  const service = values.get(serviceKey);
+  if (service === undefined) throw new Error('an internal RPC without its interceptors');
+  return service;
+}
+
+export function setAuditRecord(values: ContextValues, recordId: string): void {
+  values.set(auditRecordKey, recordId);
+}
+
+export function auditRecordOf({ values }: HandlerContext): string {
+  const recordId = values.get(auditRecordKey);
+  if (recordId === undefined) throw new Error('an audited RPC without its interceptors');
+  return recordId;
 }
 
 /** What the log says of a call: names, never secrets. */
@@ -55,7 +80,7 @@ export function logFieldsOf(values: ContextValues): Record<string, unknown> {
   return {
     ...(caller && { platform: caller.platform, clientVersion: caller.appVersion, ipAddress: caller.ipAddress }),
     ...(record && { accountId: record.session.accountId, sessionId: record.session.sessionId }),
-    ...(service === undefined ? {} : { service }),
+    ...(service && { service: service.name }),
   };
 }
 

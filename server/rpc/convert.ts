@@ -1,7 +1,7 @@
 // Domain ↔ wire, value by value. Every map is exhaustive: a new value does not compile until it is mapped.
 
 import type { MessageInitShape } from '@bufbuild/protobuf';
-import { durationFromMs, timestampFromDate } from '@bufbuild/protobuf/wkt';
+import { durationFromMs, type Timestamp, timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { AccountSchema } from '../../gen/countersign/internal/v1/account_pb.ts';
 import {
   ImportOutcome as ImportOutcomeProto,
@@ -41,6 +41,7 @@ import {
 import type { Advice } from '../domain/advice.ts';
 import type { ChallengeState, ChallengeView, Channel, ChannelView, Delivery, Purpose } from '../domain/challenge.ts';
 import type { Device, DeviceDescription, Platform, PushRegistration } from '../domain/device.ts';
+import { DomainError } from '../domain/errors.ts';
 import type { ImportOutcome, ImportResult } from '../domain/import.ts';
 import type { LegacyRefusal } from '../domain/legacy-sign-in.ts';
 import { type EventKind, type LoginEvent, timeOfUuid } from '../domain/login-event.ts';
@@ -385,4 +386,19 @@ export function accountToProto(details: AccountDetails): MessageInitShape<typeof
     verificationLocked: details.verificationLocked,
     createTime: timestampFromDate(details.account.createTime),
   };
+}
+
+/** From 0001-01-01T00:00:00Z, up to and without 10000-01-01T00:00:00Z (google/protobuf/timestamp.proto). */
+const firstSecond = -62_135_596_800n;
+const endSecond = 253_402_300_800n;
+
+/** To the millisecond above, in which ids are told apart. In binary a time may be none that there is. */
+export function timeFromProto(time: Timestamp | undefined, field: string): Date | null {
+  if (time === undefined) return null;
+  const { seconds, nanos } = time;
+  if (seconds < firstSecond || seconds >= endSecond || nanos < 0 || nanos >= 1e9) {
+    const violations = [{ field, description: 'must be a time between the years 1 and 9999' }];
+    throw new DomainError({ reason: 'REQUEST_INVALID', violations });
+  }
+  return new Date(Number(seconds) * 1_000 + Math.ceil(nanos / 1e6));
 }

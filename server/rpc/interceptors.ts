@@ -3,21 +3,22 @@
 import type { DescMessage, Message } from '@bufbuild/protobuf';
 import { isReflectList, isReflectMessage, pathToString, reflect } from '@bufbuild/protobuf/reflect';
 import { createValidator, type Validator } from '@bufbuild/protovalidate';
-import { Code, type ConnectError, type Interceptor, type StreamRequest, type UnaryRequest } from '@connectrpc/connect';
+import { Code, type ConnectError, type Interceptor } from '@connectrpc/connect';
 import { DomainError } from '../domain/errors.ts';
+import type { AuditDeps } from '../flows/audit.ts';
 import type { SessionRecord } from '../flows/ports.ts';
 import type { Level } from '../flows/sessions.ts';
 import { clientAddress, type TrustedProxies } from '../platform/client-address.ts';
 import type { Logger } from '../platform/log.ts';
-import { findService, type ServiceToken } from '../platform/service-tokens.ts';
-import { levelOf, scopeOf } from './access.ts';
-import { logFieldsOf, peerAddressOf, setCaller, setService, setSession } from './call.ts';
+import type { ServiceGrants } from '../platform/service-tokens.ts';
+import { levelOf } from './access.ts';
+import { auditCalls } from './audit.ts';
+import { bearerOf, logFieldsOf, peerAddressOf, setCaller, setSession } from './call.ts';
 import { platformOf, versionHeader } from './client-version.ts';
 import { reasonOf, toConnectError } from './errors.ts';
 import { localeOf } from './locale.ts';
 import { requestIdHeader } from './request-id.ts';
-
-type Request = UnaryRequest | StreamRequest;
+import { demandScope, nameService } from './services.ts';
 
 export interface PublicCallDeps {
   readonly log: Logger;
@@ -36,9 +37,18 @@ export function publicInterceptors(deps: PublicCallDeps): Interceptor[] {
 
 export function internalInterceptors(deps: {
   readonly log: Logger;
-  readonly serviceTokens: () => readonly ServiceToken[];
+  readonly services: ServiceGrants;
+  readonly audit: AuditDeps;
 }): Interceptor[] {
-  return [logCalls(deps.log), letInService(deps.serviceTokens), validate(createValidator())];
+  const { log, services, audit } = deps;
+  // A call is noted as soon as its caller is known: what is refused after that, too.
+  return [
+    logCalls(log),
+    nameService(services),
+    auditCalls(audit, log),
+    demandScope(services, log),
+    validate(createValidator()),
+  ];
 }
 
 /** One line a call, with its reason where it was refused; and the place where what was thrown becomes an error. */
@@ -123,32 +133,12 @@ function letInSession(authenticate: PublicCallDeps['authenticate']): Interceptor
   return (next) => async (req) => {
     const level = levelOf(req.method);
     if (level !== undefined && level !== 'none') {
-      const token = bearerOf(req);
+      const token = bearerOf(req.header);
       if (token === undefined) throw new DomainError({ reason: 'SESSION_INVALID', cause: 'UNKNOWN' });
       setSession(req.contextValues, await authenticate(token, level));
     }
     return next(req);
   };
-}
-
-function letInService(known: () => readonly ServiceToken[]): Interceptor {
-  return (next) => (req) => {
-    const scope = scopeOf(req.method);
-    if (scope !== undefined) {
-      const token = bearerOf(req);
-      const service = token === undefined ? undefined : findService(known(), token);
-      if (service === undefined) throw new DomainError({ reason: 'SERVICE_TOKEN_INVALID' });
-      setService(req.contextValues, service.name);
-      if (!service.scopes.includes(scope)) throw new DomainError({ reason: 'SCOPE_MISSING' });
-    }
-    return next(req);
-  };
-}
-
-/** RFC 6750, 2.1. */
-function bearerOf(req: Request): string | undefined {
-  const match = /^Bearer +([\w\-.~+/]+=*)$/i.exec(req.header.get('authorization') ?? '');
-  return match?.[1];
 }
 
 /** Holds requests to the rules in the contract. */

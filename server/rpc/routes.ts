@@ -14,6 +14,7 @@ import type { Config } from '../config.ts';
 import type { Deps } from '../flows/accounts.ts';
 import { authenticate } from '../flows/sessions.ts';
 import type { Logger } from '../platform/log.ts';
+import type { ServiceGrants } from '../platform/service-tokens.ts';
 import type { Telemetry } from '../platform/telemetry.ts';
 import type { Brand } from '../texts/look.ts';
 import { account } from './account.ts';
@@ -40,6 +41,8 @@ import { twoStepAuth } from './two-step-auth.ts';
 /** What both listeners are made of. */
 export interface RoutesOptions {
   readonly config: Config;
+  /** The internal callers, as they are now. */
+  readonly services: ServiceGrants;
   readonly deps: Deps;
   readonly log: Logger;
   readonly telemetry: Telemetry;
@@ -103,7 +106,7 @@ export function publicRoutes(options: RoutesOptions): RequestHandlerOptions {
 
 /** For internal services, operators, and Prometheus. */
 export function internalRoutes(options: RoutesOptions): RequestHandlerOptions {
-  const { config, deps, log, telemetry } = options;
+  const { config, services, deps, log, telemetry } = options;
   const { common } = commonOf(options, internalServices);
   return {
     ...common,
@@ -117,10 +120,7 @@ export function internalRoutes(options: RoutesOptions): RequestHandlerOptions {
         .service(Sessions, sessions(deps))
         .service(Support, support(deps)),
     ),
-    interceptors: [
-      measureCalls(telemetry, 'internal'),
-      ...internalInterceptors({ log, serviceTokens: () => config.serviceTokens }),
-    ],
+    interceptors: [measureCalls(telemetry, 'internal'), ...internalInterceptors({ log, services, audit: deps })],
     answerHeaders: (_method, header) => [[requestIdHeader, ensureRequestId(header)]],
   };
 }

@@ -4,16 +4,21 @@ import type { MessageInitShape } from '@bufbuild/protobuf';
 import { timestampFromDate } from '@bufbuild/protobuf/wkt';
 import type { ServiceImpl } from '@connectrpc/connect';
 import type { AccountSecuritySchema } from '../../gen/countersign/internal/v1/account_security_pb.ts';
+import type { AuditRecordSchema } from '../../gen/countersign/internal/v1/audit_record_pb.ts';
 import {
   type ChallengeTraceSchema,
   MessageKind,
   Route as RouteProto,
   TraceEventKind as TraceEventKindProto,
 } from '../../gen/countersign/internal/v1/challenge_trace_pb.ts';
-import type { Support } from '../../gen/countersign/internal/v1/support_pb.ts';
+import type { AuditRecordFilter, Support } from '../../gen/countersign/internal/v1/support_pb.ts';
+import type { AuditRecord } from '../domain/audit-record.ts';
 import type { Route } from '../domain/delivery.ts';
+import { timeOfUuid } from '../domain/login-event.ts';
 import type { TraceEventKind } from '../domain/trace.ts';
+import { listAuditRecords } from '../flows/audit.ts';
 import type { Deps } from '../flows/context.ts';
+import type { AuditFilter } from '../flows/ports.ts';
 import {
   type AccountName,
   type AccountSecurity,
@@ -22,6 +27,7 @@ import {
   type TracedMessage,
   traceChallenge,
 } from '../flows/support.ts';
+import { auditRecordOf } from './call.ts';
 import {
   channelToProto,
   deliveryToProto,
@@ -29,7 +35,9 @@ import {
   placeToProto,
   purposeToProto,
   stateToProto,
+  timeFromProto,
 } from './convert.ts';
+import { idTokens, pageSize } from './pages.ts';
 
 export function support(deps: Deps): Partial<ServiceImpl<typeof Support>> {
   return {
@@ -40,12 +48,36 @@ export function support(deps: Deps): Partial<ServiceImpl<typeof Support>> {
     async getAccountSecurity({ account }) {
       return { accountSecurity: securityToProto(await getAccountSecurity(deps, nameOf(account))) };
     },
+    async listAuditRecords(request, context) {
+      // Its own record is there by now, and says nothing yet.
+      const filter = auditFilterFromProto(request.filter, auditRecordOf(context));
+      const { accountId, caller, rpc, startTime, endTime } = filter;
+      const positions = idTokens(deps.secrets.hashOf, 'audit', [accountId, caller, rpc, startTime, endTime]);
+      const before = positions.read(request.pageToken) ?? null;
+      const { records, next } = await listAuditRecords(deps, filter, before, pageSize(request.pageSize));
+      return { auditRecords: records.map(recordToProto), nextPageToken: positions.write(next) };
+    },
   };
 }
 
 function nameOf(account: { readonly case: string | undefined; readonly value?: string | undefined }): AccountName {
   const value = account.value ?? '';
   return account.case === 'email' ? { email: value } : { accountId: value };
+}
+
+function auditFilterFromProto(filter: AuditRecordFilter | undefined, exceptRecordId: string): AuditFilter {
+  return {
+    accountId: filter?.accountId || null,
+    caller: filter?.caller || null,
+    rpc: filter?.rpc || null,
+    startTime: timeFromProto(filter?.startTime, 'filter.start_time'),
+    endTime: timeFromProto(filter?.endTime, 'filter.end_time'),
+    exceptRecordId,
+  };
+}
+
+function recordToProto(record: AuditRecord): MessageInitShape<typeof AuditRecordSchema> {
+  return { ...record, time: timestampFromDate(timeOfUuid(record.recordId)) };
 }
 
 const routes: Readonly<Record<Route, RouteProto>> = {

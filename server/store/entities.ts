@@ -1,5 +1,5 @@
 // The tables as MikroORM knows them; migrations/ makes them, and a test holds the two together. Every key of ours begins
-// with the account, so that a statement touches one account's rows; global are the e-mail index and the guesses.
+// with the account, so that a statement touches one account's rows; global are the e-mail index, the guesses and the audit records.
 
 import { defineEntity, p } from '@mikro-orm/core';
 import type { Channel, Purpose } from '../domain/challenge.ts';
@@ -212,6 +212,21 @@ export const RevocationEntity = defineEntity({
   },
 });
 
+export const AuditRecordEntity = defineEntity({
+  name: 'AuditRecord',
+  tableName: 'audit_record',
+  properties: {
+    recordId: p.uuid().primary(),
+    caller: p.text(),
+    rpc: p.text(),
+    accountId: p.text(),
+    ipAddress: p.text(),
+    outcome: p.text(),
+    details: p.json<Readonly<Record<string, string>>>(),
+    requestId: p.text(),
+  },
+});
+
 export const entities = [
   AccountEntity,
   DirectoryAccountEntity,
@@ -225,4 +240,5 @@ export const entities = [
   ReplicaEntity,
   OpenStreamEntity,
   RevocationEntity,
+  AuditRecordEntity,
 ] as const;

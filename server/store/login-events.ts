@@ -4,7 +4,8 @@ import { sql } from 'kysely';
 import { type LegacyEntry, mostLegacyEntries } from '../domain/legacy-sign-in.ts';
 import type { LoginEvent } from '../domain/login-event.ts';
 import type { ActivityFilter, EventPage } from '../flows/ports.ts';
-import { highestUuid, lowestUuid } from './partitions.ts';
+import { type IdRange, idRange } from './id-range.ts';
+import { lowestUuid } from './partitions.ts';
 import { type Builder, columnsOf, columnValues, type Db, first, type Reader, statement } from './statement.ts';
 
 const insert = statement((db, p: LoginEvent) => db.insertInto('LoginEvent').values(columnValues('LoginEvent', p)));
@@ -37,10 +38,8 @@ export function insertEventOfKnown(db: Db, event: LoginEvent): void {
 const columns = columnsOf('LoginEvent');
 
 /** A range of the account's key, newest first. */
-interface Range {
+interface Range extends IdRange {
   readonly accountId: string;
-  readonly before: string;
-  readonly notBefore: string;
 }
 
 interface Counted extends Range {
@@ -85,18 +84,11 @@ const selectLastScanned = statement((db, p: Range & { readonly skipped: number }
 /** What a page may look at: of the account, older than `before`, not before `notBefore`, and within the filter's times. */
 export function rangeOf(
   accountId: string,
-  { startTime, endTime }: Pick<ActivityFilter, 'startTime' | 'endTime'>,
+  filter: Pick<ActivityFilter, 'startTime' | 'endTime'>,
   before: string | null,
   notBefore: Date,
 ): Range {
-  // Ids of one form sort as their texts do.
-  const earlier = (a: string, b: string) => (a < b ? a : b);
-  const later = (a: string, b: string) => (a < b ? b : a);
-  return {
-    accountId,
-    before: earlier(before ?? highestUuid, endTime === null ? highestUuid : lowestUuid(endTime)),
-    notBefore: later(lowestUuid(notBefore), lowestUuid(startTime ?? notBefore)),
-  };
+  return { accountId, ...idRange(filter, before, notBefore) };
 }
 
 /** The newest `count` of a range. */

@@ -1,9 +1,9 @@
 // What is made ahead, what lapses and what is forgotten, once an hour: partitions, trust, guesses, challenges, sessions,
-// devices, and what dead replicas left.
+// devices, audit records, and what dead replicas left.
 
 import pg from 'pg';
 import type { Limits } from '../domain/limits.ts';
-import { dropPartitions, ensurePartitions, lowestUuid } from './partitions.ts';
+import { dropPartitions, ensurePartitions, keptSince, lowestUuid } from './partitions.ts';
 
 /** Challenges and their deliveries stay this long for support. */
 const traceRetentionMs = 30 * 24 * 3_600_000;
@@ -57,8 +57,24 @@ export async function maintain(databaseUrl: string, limits: Limits, now: Date): 
          and not exists (select from session s where s.account_id = d.account_id and s.device_id = d.device_id)`,
       [ago(limits.trustIdleMs), ago(limits.sessionIdleMs)],
     );
+    await deleteAuditRecords(client, limits.auditRetentionMs, now);
   } finally {
     await client.end();
+  }
+}
+
+/** As many as take some tenths of a second from a cold disk. */
+const recordsAtOnce = 5_000;
+
+/** Deletes the records that are older than `retentionMs`, a step a transaction. */
+async function deleteAuditRecords(client: pg.Client, retentionMs: number, now: Date): Promise<void> {
+  const oldest = lowestUuid(await keptSince(client, retentionMs, now));
+  for (let deleted: number | null = recordsAtOnce; deleted === recordsAtOnce; ) {
+    ({ rowCount: deleted } = await client.query(
+      `delete from audit_record where record_id in (
+         select record_id from audit_record where record_id < $1 order by record_id limit $2 for update skip locked)`,
+      [oldest, recordsAtOnce],
+    ));
   }
 }
 

@@ -30,14 +30,18 @@ export async function ensurePartitions(client: ClientBase, now: Date): Promise<v
 }
 
 /**
- * Drops the partitions whose newest possible event is older than `retentionMs`, both by `now` and by PostgreSQL's clock: a
- * machine whose clock has jumped ahead must not take the history of a year with it.
+ * What is older than `retentionMs` is older than that, both by `now` and by PostgreSQL's clock: a machine whose clock has jumped
+ * ahead must not take the history of a year with it.
  */
-export async function dropPartitions(client: ClientBase, retentionMs: number, now: Date): Promise<void> {
+export async function keptSince(client: ClientBase, retentionMs: number, now: Date): Promise<Date> {
   const { rows } = await client.query<{ now: Date }>('select now()');
-  const earlier = Math.min(now.getTime(), (rows[0]?.now ?? now).getTime());
+  return new Date(Math.min(now.getTime(), (rows[0]?.now ?? now).getTime()) - retentionMs);
+}
+
+/** Drops the partitions whose newest possible event is older than `retentionMs`. */
+export async function dropPartitions(client: ClientBase, retentionMs: number, now: Date): Promise<void> {
   // The partition that holds the oldest event to keep stays; names sort by time.
-  const oldest = partitionName(monthStart(new Date(earlier - retentionMs), 0));
+  const oldest = partitionName(monthStart(await keptSince(client, retentionMs, now), 0));
   for (const name of (await partitionNames(client)).filter((each) => each < oldest)) {
     await underLock(client, async () => {
       if ((await partitionNames(client)).includes(name)) await client.query(`drop table ${name}`);

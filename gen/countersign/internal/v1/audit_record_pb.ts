@@ -64,8 +64,8 @@ export type AuditRecord = Message<"countersign.internal.v1.AuditRecord"> & {
   ipAddress: string;
 
   /**
-   * How it ended: `OK`, or the reason of its refusal, such as `SCOPE_MISSING` or `ACCOUNT_UNKNOWN`; empty where that was never noted,
-   * since the server stopped before: then it may have been done.
+   * How it ended: `OK`, or the reason of its refusal, such as `SCOPE_MISSING` or `ACCOUNT_UNKNOWN`; empty while it is running, and
+   * where that was never noted since the server or its database stopped before: then it may have been done.
    *
    * @generated from field: string outcome = 7;
    */
