@@ -147,8 +147,8 @@ export function expectInvalid(answer: Answer, field: string | undefined, what?: 
 }
 
 /**
- * Everything that is kept, but the guesses at passwords, which are there to be counted, and what replicas say of
- * themselves by the clock: that they live, and which streams they hold.
+ * Everything that is kept, but the guesses at passwords, which are there to be counted; the audit records, which note what was
+ * refused too; and what replicas say of themselves by the clock: that they live, and which streams they hold.
  */
 export async function everything(): Promise<Record<string, unknown>> {
   await vi.waitFor(
@@ -166,7 +166,7 @@ export async function everything(): Promise<Record<string, unknown>> {
   const tables = await server.query(`
     select relname from pg_class
     where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition
-      and relname not in ('password_guesses', 'replica', 'open_stream') order by relname`);
+      and relname not in ('password_guesses', 'audit_record', 'replica', 'open_stream') order by relname`);
   const contents: Record<string, unknown> = {};
   for (const { relname } of tables) {
     const [row] = await server.query(`select jsonb_agg(t order by t::text) as rows from "${relname}" t`);
