@@ -255,6 +255,27 @@ describe('maintenance', () => {
     expect(rows).toEqual([{ hash: '\\x02' }]);
   });
 
+  test('forgets audit records after 400 days, in steps, and none of a machine whose clock is years ahead', async () => {
+    const keptAt = (base: Date, ms: number) => new Date(base.getTime() - 400 * day + ms);
+    const kept = random.uuid(keptAt(now, 1_000));
+    await client.query(
+      `insert into audit_record (record_id, caller, rpc, account_id, ip_address, request_id)
+       select id, 'caller', 'Accounts.GetAccount', $2, '', '' from unnest($1::uuid[]) id`,
+      [[kept, ...Array.from({ length: 12_000 }, () => random.uuid(keptAt(now, -1_000)))], accountId],
+    );
+    // Two replicas at once leave nothing, between them.
+    await Promise.all([maintain(database.url, limits, now), maintain(database.url, limits, now)]);
+    const left = async () => (await client.query('select record_id as id from audit_record')).rows.map(({ id }) => id);
+    expect(await left()).toEqual([kept]);
+    const young = random.uuid(keptAt(today, 3_600_000));
+    await client.query(
+      `insert into audit_record (record_id, caller, rpc, ip_address, request_id) values ($1, '', '', '', '')`,
+      [young],
+    );
+    await maintain(database.url, limits, new Date(today.getTime() + 3 * 365 * day));
+    expect(await left()).toEqual([young]);
+  });
+
   test('forgets challenges and deliveries after 30 days, whatever became of them', async () => {
     const ids = { old: random.uuid(ago(30 * day + 1000)), young: random.uuid(ago(30 * day - 1000)) };
     for (const id of Object.values(ids)) {
