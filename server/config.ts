@@ -275,7 +275,7 @@ function readSettings(given: Environment): Config {
     tokenAudience: env['COUNTERSIGN_TOKEN_AUDIENCE'] || 'countersign',
     developmentServiceToken: command.serviceToken,
     serviceTokens: serviceTokens(env, 'COUNTERSIGN_SERVICE_TOKENS', 'COUNTERSIGN_SERVICE_TOKENS_FILE'),
-    serviceTokensFile: env['COUNTERSIGN_SERVICE_TOKENS_FILE'] || undefined,
+    serviceTokensFile: serviceTokensFile(env, 'COUNTERSIGN_SERVICE_TOKENS_FILE'),
     minimumVersions: minimumVersions(env, 'COUNTERSIGN_MINIMUM_CLIENT_VERSION', '2.3'),
     pendingVersions: perPlatform(env, 'COUNTERSIGN_PENDING_CLIENT_VERSION', version),
     updateUrls: perPlatform(env, 'COUNTERSIGN_UPDATE_URL', webUrl),
@@ -557,6 +557,18 @@ function serviceTokens(env: Environment, name: string, fileName: string): readon
   } catch {
     return refuse(name, serviceTokensForm);
   }
+}
+
+/** Its path: whoever watches the file reads it again. One that can't be used now is told with all other settings, at once. */
+function serviceTokensFile(env: Environment, name: string): string | undefined {
+  const content = fileOf(env, name, 'the path of a file with service tokens');
+  if (content === undefined) return undefined;
+  try {
+    parseServiceTokens(content.toString());
+  } catch (error) {
+    throw new ConfigError(`${name}: ${error instanceof Error ? error.message : String(error)}`);
+  }
+  return env[name];
 }
 
 function version(name: string, text: string): ClientVersion {

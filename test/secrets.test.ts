@@ -8,6 +8,7 @@ import { SMTPServer } from 'smtp-server';
 import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
 import type { AppClientOptions } from '../clients/app/client.ts';
 import { createServiceClient } from '../clients/service/client.ts';
+import { RevocationReason } from '../gen/countersign/internal/v1/sessions_pb.ts';
 import type { ChallengeGrant } from '../gen/countersign/v1/challenge_pb.ts';
 import { Channel } from '../gen/countersign/v1/challenge_pb.ts';
 import type { Session } from '../gen/countersign/v1/session_pb.ts';
@@ -320,6 +321,46 @@ describe('after the whole life of an account, and failures inside', () => {
 
   test('the database holds none of it', () => {
     expect(found(database)).toEqual([]);
+  });
+
+  test('the audit records hold no address either, also not of calls that sent one where none belongs', async () => {
+    const { accounts, sessions, support } = server.service;
+    const address = 'anna.misplaced@example.com';
+    const password = keep('password', 'a horse in the wrong field');
+    const reason = RevocationReason.ADMINISTRATIVE;
+    for (const call of [
+      () => accounts.getAccount({ key: { case: 'accountId', value: address } }),
+      () => accounts.getAccount({ key: { case: 'email', value: address } }),
+      () => accounts.setPassword({ accountId: address, password }),
+      () => accounts.updateAccount({ accountId: address, email: address, locale: password }),
+      () =>
+        accounts.authorizeLegacySignIn({
+          accountId: address,
+          clientVersion: password,
+          platform: 1,
+          ipAddress: address,
+        }),
+      () =>
+        accounts.batchImportAccounts({ accounts: [{ accountId: address, email: address, passwordHash: password }] }),
+      () => sessions.revokeSessions({ accountId: address, deviceId: address, sessionId: password, reason }),
+      () => support.traceChallenge({ account: { case: 'email', value: address }, challengeId: password }),
+      () => support.listAuditRecords({ filter: { caller: address, rpc: password }, pageToken: address }),
+    ]) {
+      await refusal(call());
+    }
+    const rows = await server.query('select t::text as row from audit_record t');
+    const text = rows.map(({ row }) => String(row)).join('\n');
+    for (const words of [
+      'Accounts.SetPassword',
+      'Support.ListAuditRecords',
+      'REQUEST_INVALID',
+      'ACCOUNT_UNKNOWN',
+      ',test,',
+    ]) {
+      expect(text.includes(words), words).toBe(true);
+    }
+    expect(found(text)).toEqual([]);
+    expect(text).not.toContain('@');
   });
 
   test('the logs hold none of it', () => {

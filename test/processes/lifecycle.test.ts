@@ -5,13 +5,13 @@ import { existsSync, readFileSync } from 'node:fs';
 import { chmod, mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import pLimit from 'p-limit';
 import pg from 'pg';
 import { pino } from 'pino';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { createAppClient } from '../../clients/app/client.ts';
 import { startEmbeddedPostgres } from '../../server/development/embedded-postgres.ts';
 import { createAuthority, thisMachine } from '../support/certificate.ts';
@@ -93,6 +93,7 @@ const wrong: Readonly<Record<string, readonly [value: string, takes: string]>> =
   COUNTERSIGN_SERVICE_TOKEN: ['s3cret-word', '16 to 256 printable characters'],
   COUNTERSIGN_INTERNAL_URL: ['127.0.0.1:9090', 'http:// or https://'],
   COUNTERSIGN_SERVICE_TOKENS: ['login:everything:s3cret-word', 'scopes of accounts, sessions, support, legacy'],
+  COUNTERSIGN_SERVICE_TOKENS_FILE: ['/no/s3cret-word', 'in place of COUNTERSIGN_SERVICE_TOKENS'],
   COUNTERSIGN_MINIMUM_CLIENT_VERSION: ['two', 'a version such as 2.3'],
   COUNTERSIGN_PENDING_CLIENT_VERSION: ['ios=', 'a version such as 2.3'],
   COUNTERSIGN_UPDATE_URL: ['update', 'a URL'],
@@ -126,6 +127,7 @@ const wrong: Readonly<Record<string, readonly [value: string, takes: string]>> =
   COUNTERSIGN_TRUST_IDLE: ['731d', 'from 1m to 730d'],
   COUNTERSIGN_TRUSTED_DEVICES: ['101', 'from 1 to 100'],
   COUNTERSIGN_ACTIVITY_RETENTION: ['12h', 'from 1d to 3650d'],
+  COUNTERSIGN_AUDIT_RETENTION: ['3651d', 'from 1d to 3650d'],
   COUNTERSIGN_RESEND_WAITS: ['30s,soon', 'durations separated by commas'],
 };
 const takesAnyText = [
@@ -308,6 +310,27 @@ describe('settings', () => {
     expect(code).toBe(78);
     expect(stderr).toMatch(/^countersign: COUNTERSIGN_SERVICE_TOKEN [^\n]*COUNTERSIGN_SERVICE_TOKENS\n$/);
     expect(stderr).not.toContain('s3cret');
+  });
+
+  test('service tokens may stand in a file instead; one that is none is told in one line', async () => {
+    const { COUNTERSIGN_SERVICE_TOKENS: tokens = '', ...settings } = env();
+    const path = join(await mkdtemp(join(tmpdir(), 'countersign-tokens-')), 'tokens');
+    onTestFinished(() => rm(dirname(path), { recursive: true }));
+    const withFile = { ...settings, COUNTERSIGN_SERVICE_TOKENS_FILE: path };
+    const refused = async () => {
+      const { code, stderr } = await endOf(withFile);
+      expect(code).toBe(78);
+      return stderr;
+    };
+    expect(await refused()).toMatch(/^countersign: COUNTERSIGN_SERVICE_TOKENS_FILE takes the path [^\n]*\(ENOENT\)\n$/);
+    await writeFile(path, `${tokens}\nlogin:accounts:s3cret-word`);
+    const told = await refused();
+    expect(told).toMatch(/^countersign: COUNTERSIGN_SERVICE_TOKENS_FILE: line 2: it takes name:scope\+scope:[^\n]+\n$/);
+    expect(told).not.toContain('s3cret-word');
+    await writeFile(path, `# who calls\n${tokens}\n`);
+    const server = await serve(withFile);
+    await server.service.sessions.getSigningKeys({});
+    await server.kill();
   });
 
   test('a list of breached passwords that is none is told in one line', async () => {
