@@ -274,8 +274,8 @@ function readSettings(given: Environment): Config {
     tokenIssuer: env['COUNTERSIGN_TOKEN_ISSUER'] || 'countersign',
     tokenAudience: env['COUNTERSIGN_TOKEN_AUDIENCE'] || 'countersign',
     developmentServiceToken: command.serviceToken,
-    serviceTokens: serviceTokens(env, 'COUNTERSIGN_SERVICE_TOKENS', 'COUNTERSIGN_SERVICE_TOKENS_FILE'),
     serviceTokensFile: serviceTokensFile(env, 'COUNTERSIGN_SERVICE_TOKENS_FILE'),
+    serviceTokens: serviceTokens(env, 'COUNTERSIGN_SERVICE_TOKENS', 'COUNTERSIGN_SERVICE_TOKENS_FILE'),
     minimumVersions: minimumVersions(env, 'COUNTERSIGN_MINIMUM_CLIENT_VERSION', '2.3'),
     pendingVersions: perPlatform(env, 'COUNTERSIGN_PENDING_CLIENT_VERSION', version),
     updateUrls: perPlatform(env, 'COUNTERSIGN_UPDATE_URL', webUrl),
@@ -551,7 +551,7 @@ function bearerToken(env: Environment, name: string): string | undefined {
 function serviceTokens(env: Environment, name: string, fileName: string): readonly ServiceGrant[] {
   const text = env[name];
   if (text === undefined || text === '') return [];
-  if (env[fileName]) throw new ConfigError(`${fileName} stands in place of ${name}: only one of them can be set`);
+  if (env[fileName]) throw new ConfigError(`${name} and ${fileName}: one of them, not both`);
   try {
     return parseServiceTokens(text);
   } catch {
@@ -559,15 +559,12 @@ function serviceTokens(env: Environment, name: string, fileName: string): readon
   }
 }
 
-/** Its path: whoever watches the file reads it again. One that can't be used now is told with all other settings, at once. */
+/** Its path: whoever watches the file reads it again. Read here too, so that a wrong one is told at once. */
 function serviceTokensFile(env: Environment, name: string): string | undefined {
-  const content = fileOf(env, name, 'the path of a file with service tokens');
-  if (content === undefined) return undefined;
-  try {
-    parseServiceTokens(content.toString());
-  } catch (error) {
-    throw new ConfigError(`${name}: ${error instanceof Error ? error.message : String(error)}`);
-  }
+  const takes = 'the path of a file with service tokens';
+  const text = fileOf(env, name, takes)?.toString();
+  if (text === undefined) return undefined;
+  orRefuse(name, takes, () => parseServiceTokens(text));
   return env[name];
 }
 

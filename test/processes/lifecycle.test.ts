@@ -93,7 +93,7 @@ const wrong: Readonly<Record<string, readonly [value: string, takes: string]>> =
   COUNTERSIGN_SERVICE_TOKEN: ['s3cret-word', '16 to 256 printable characters'],
   COUNTERSIGN_INTERNAL_URL: ['127.0.0.1:9090', 'http:// or https://'],
   COUNTERSIGN_SERVICE_TOKENS: ['login:everything:s3cret-word', 'scopes of accounts, sessions, support, legacy'],
-  COUNTERSIGN_SERVICE_TOKENS_FILE: ['/no/s3cret-word', 'in place of COUNTERSIGN_SERVICE_TOKENS'],
+  COUNTERSIGN_SERVICE_TOKENS_FILE: ['package.json', 'the path of a file with service tokens: line 1: it takes'],
   COUNTERSIGN_MINIMUM_CLIENT_VERSION: ['two', 'a version such as 2.3'],
   COUNTERSIGN_PENDING_CLIENT_VERSION: ['ios=', 'a version such as 2.3'],
   COUNTERSIGN_UPDATE_URL: ['update', 'a URL'],
@@ -325,7 +325,9 @@ describe('settings', () => {
     expect(await refused()).toMatch(/^countersign: COUNTERSIGN_SERVICE_TOKENS_FILE takes the path [^\n]*\(ENOENT\)\n$/);
     await writeFile(path, `${tokens}\nlogin:accounts:s3cret-word`);
     const told = await refused();
-    expect(told).toMatch(/^countersign: COUNTERSIGN_SERVICE_TOKENS_FILE: line 2: it takes name:scope\+scope:[^\n]+\n$/);
+    expect(told).toMatch(
+      /^countersign: COUNTERSIGN_SERVICE_TOKENS_FILE takes the path of a file with service tokens: line 2: it takes name:scope\+scope:[^\n]+\n$/,
+    );
     expect(told).not.toContain('s3cret-word');
     await writeFile(path, `# who calls\n${tokens}\n`);
     const server = await serve(withFile);

@@ -13,8 +13,10 @@ import { createGrpcTransport } from '@connectrpc/connect-node';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { typedErrors } from '../../clients/errors.ts';
 import { createServiceClient, type ServiceClient } from '../../clients/service/client.ts';
+import { Accounts } from '../../gen/countersign/internal/v1/accounts_pb.ts';
 import type { AuditRecord } from '../../gen/countersign/internal/v1/audit_record_pb.ts';
 import { Sessions, type WatchRevocationsResponseSchema } from '../../gen/countersign/internal/v1/sessions_pb.ts';
+import { Support } from '../../gen/countersign/internal/v1/support_pb.ts';
 import { createLog } from '../../server/platform/log.ts';
 import {
   hashServiceToken,
@@ -33,6 +35,7 @@ import { createServingState } from '../../server/rpc/health.ts';
 import { internalInterceptors } from '../../server/rpc/interceptors.ts';
 import { listen } from '../../server/rpc/listener.ts';
 import { internalRoutes } from '../../server/rpc/routes.ts';
+import { createAuthority, thisMachine } from '../support/certificate.ts';
 import { goodRequest, internalRpcs, isStream, named, nobody, type Rpc } from '../support/contract.ts';
 import { eventually } from '../support/eventually.ts';
 import { errorOf } from '../support/plain-calls.ts';
@@ -198,6 +201,38 @@ describe('every internal RPC', () => {
       expect(records).toEqual(audited ? [expect.objectContaining(record)] : []);
     });
   });
+});
+
+test('a caller is who its certificate says over TLS, and its record says so', async () => {
+  const [ours, theirs] = [createAuthority(), createAuthority()];
+  const own = ours.issue(thisMachine);
+  const at = (name: string) => join(folder, name);
+  await Promise.all([writeFile(at('cert'), own.cert), writeFile(at('key'), own.key), writeFile(at('ca'), theirs.cert)]);
+  const one = await startTestServer({
+    COUNTERSIGN_SERVICE_TOKENS: 'spiffe://example.org/desk:support:certificate',
+    COUNTERSIGN_INTERNAL_TLS_CERT: at('cert'),
+    COUNTERSIGN_INTERNAL_TLS_KEY: at('key'),
+    COUNTERSIGN_INTERNAL_CLIENT_CA: at('ca'),
+  });
+  onTestFinished(() => one.stop());
+  const clientOf = (names: { dns?: string[]; uris?: string[] }) => {
+    const nodeOptions = { ca: ours.cert, ...theirs.issue(names) };
+    const transport = createGrpcTransport({ baseUrl: one.internalUrl, interceptors: [typedErrors], nodeOptions });
+    return { support: createClient(Support, transport), accounts: createClient(Accounts, transport) };
+  };
+  const desk = clientOf({ dns: ['desk.example.org'], uris: ['spiffe://example.org/desk'] });
+  const unknown = { account: { case: 'accountId', value: nobody } } as const;
+  expect((await refusal(desk.support.getAccountSecurity(unknown))).reason).toBe('ACCOUNT_UNKNOWN');
+  expect((await refusal(desk.accounts.deleteAccount({ accountId: nobody }))).reason).toBe('SCOPE_MISSING');
+  const wrong = { headers: { authorization: 'Bearer a-token-that-nobody-knows' } };
+  expect((await refusal(desk.support.getAccountSecurity(unknown, wrong))).reason).toBe('SERVICE_TOKEN_INVALID');
+  const stranger = clientOf({ uris: ['spiffe://example.org/desk/2'] });
+  expect((await refusal(stranger.support.listAuditRecords({}))).reason).toBe('SERVICE_TOKEN_INVALID');
+  const { auditRecords } = await desk.support.listAuditRecords({});
+  expect(auditRecords.map(({ caller, rpc, outcome }) => [caller, rpc, outcome])).toEqual([
+    ['spiffe://example.org/desk', 'Accounts.DeleteAccount', 'SCOPE_MISSING'],
+    ['spiffe://example.org/desk', 'Support.GetAccountSecurity', 'ACCOUNT_UNKNOWN'],
+  ]);
 });
 
 const long: MessageInitShape<typeof WatchRevocationsResponseSchema> = {
