@@ -145,6 +145,13 @@ test('IntrospectSession', async () => {
   expect(cost).toEqual([1, 1]);
 });
 
+test('GetAccount, with its audit record', async () => {
+  const cost = await costOf(server.createAccount, ({ accountId }) =>
+    server.service.accounts.getAccount({ key: { case: 'accountId', value: accountId } }),
+  );
+  expect(cost).toEqual([4, 4]);
+});
+
 test('ListLoginActivity', async () => {
   const cost = await costOf(signedIn, ({ client }) => client.loginActivity.listLoginActivity({}));
   expect(cost).toEqual([2, 2]);

@@ -152,6 +152,7 @@ const calls: Readonly<Record<string, () => Promise<unknown>>> = {
   TraceChallenge: () => server.service.support.traceChallenge({ account: { case: 'email', value: account.email } }),
   GetAccountSecurity: () =>
     server.service.support.getAccountSecurity({ account: { case: 'accountId', value: account.accountId } }),
+  ListAuditRecords: () => server.service.support.listAuditRecords({}),
 };
 const needNoDatabase = ['GetSigningKeys'];
 

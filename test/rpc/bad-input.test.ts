@@ -399,7 +399,8 @@ describe('lists', () => {
   });
 
   test('show with a page token of another account nothing of that account', async () => {
-    for (const rpc of lists) {
+    // Audit records are no account's: who may see them sees all.
+    for (const rpc of lists.filter(({ method }) => method.name !== 'ListAuditRecords')) {
       const { text } = await list(rpc, { pageSize: 1 });
       const pageToken = await tokenOf(rpc);
       const theirs = of(rpc, other);
