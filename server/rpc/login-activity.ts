@@ -35,8 +35,8 @@ export function loginActivity(deps: Deps): ServiceImpl<typeof LoginActivity> {
 /** Without a filter they are as they always were. */
 function positionsIn({ secrets }: Deps, { kinds, deviceId, unusualOnly, startTime, endTime }: ActivityFilter) {
   const isWhole = kinds.length === 0 && deviceId === null && !unusualOnly && startTime === null && endTime === null;
-  const said = isWhole ? undefined : [kinds, deviceId, unusualOnly, startTime, endTime];
-  return idTokens(secrets.hashOf, 'events', said);
+  const said = JSON.stringify([kinds, deviceId, unusualOnly, startTime, endTime]);
+  return idTokens('events', isWhole ? undefined : secrets.hashOf(said));
 }
 
 /** In a form that says the same in the same way, whatever the order in which it was asked. */

@@ -33,12 +33,8 @@ export function pageTokens<T>(
 
 const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
-/**
- * The tokens of a list by UUID with a filter: each filter is a list of its own.
- *
- * @param filter what it says, in a form that says the same in the same way; undefined for none.
- */
-export function idTokens(hashOf: (text: string) => Uint8Array, list: string, filter: unknown) {
-  const suffix = filter === undefined ? '' : ` ${Buffer.from(hashOf(JSON.stringify(filter))).toString('base64url')}`;
+/** The tokens of a list by UUID. With a filter, of which the hash is given, each filter is a list of its own. */
+export function idTokens(list: string, filterHash?: Uint8Array) {
+  const suffix = filterHash === undefined ? '' : ` ${Buffer.from(filterHash).toString('base64url')}`;
   return pageTokens<string>(`${list}${suffix}`, uuid, { write: (id) => id, read: (text) => text });
 }

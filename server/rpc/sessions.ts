@@ -15,12 +15,9 @@ import { cutOf } from './call.ts';
 import { accountSessionToProto, readerOf } from './convert.ts';
 import type { Handler } from './exchange.ts';
 import { localeOf } from './locale.ts';
-import { pageSize, pageTokens } from './pages.ts';
+import { idTokens, pageSize } from './pages.ts';
 
-const positions = pageTokens<string>('sessions', /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/, {
-  write: (sessionId) => sessionId,
-  read: (text) => text,
-});
+const positions = idTokens('sessions');
 
 export function sessions(deps: Deps): Partial<ServiceImpl<typeof Sessions>> {
   return {

@@ -52,7 +52,8 @@ export function support(deps: Deps): Partial<ServiceImpl<typeof Support>> {
       // Its own record is there by now, and says nothing yet.
       const filter = auditFilterFromProto(request.filter, auditRecordOf(context));
       const { accountId, caller, rpc, startTime, endTime } = filter;
-      const positions = idTokens(deps.secrets.hashOf, 'audit', [accountId, caller, rpc, startTime, endTime]);
+      const said = JSON.stringify([accountId, caller, rpc, startTime, endTime]);
+      const positions = idTokens('audit', deps.secrets.hashOf(said));
       const before = positions.read(request.pageToken) ?? null;
       const { records, next } = await listAuditRecords(deps, filter, before, pageSize(request.pageSize));
       return { auditRecords: records.map(recordToProto), nextPageToken: positions.write(next) };
