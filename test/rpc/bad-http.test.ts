@@ -9,6 +9,7 @@ import { describe, expect, test } from 'vitest';
 import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { StatusSchema } from '../../gen/google/rpc/status_pb.ts';
 import { hashServiceToken } from '../../server/platform/service-tokens.ts';
+import { scopeOf } from '../../server/rpc/access.ts';
 import { byName, goodRequest, internalRpcs, isStream, named, publicRpcs, type Rpc, rpcs } from '../support/contract.ts';
 import {
   type Answer,
@@ -20,9 +21,9 @@ import {
   expectNothingInside,
   expectTyped,
   gate,
-  limitedToken,
   read,
   server,
+  tokenWithout,
   useServer,
 } from '../support/plain-calls.ts';
 
@@ -56,9 +57,10 @@ describe.each(named(rpcs.filter(isStream)))('%s', (_name, rpc) => {
 
   /** The refusal of a call in gRPC or gRPC-Web, wherever it stands. */
   async function callHttp2(rpc: Rpc, body: Uint8Array, contentType: string) {
-    const session = http2.connect(server.publicUrl);
+    const session = http2.connect(rpc.internal ? server.internalUrl : server.publicUrl);
     try {
-      const headers = { ...gate, authorization: `Bearer ${device.session.accessToken}`, te: 'trailers' };
+      const token = rpc.internal ? server.serviceToken : device.session.accessToken;
+      const headers = { ...gate, authorization: `Bearer ${token}`, te: 'trailers' };
       const stream = session.request({
         ':method': 'POST',
         ':path': rpc.path,
@@ -263,7 +265,7 @@ describe('the listeners', () => {
         expectTyped(answer, authorization);
         expect([authorization, answer.status, answer.reason]).toEqual([authorization, 401, 'SERVICE_TOKEN_INVALID']);
       }
-      const headers = { authorization: `Bearer ${limitedToken}` };
+      const headers = { authorization: `Bearer ${tokenWithout(scopeOf(rpc.method))}` };
       const answer = await call(rpc, goodRequest(rpc.method.input), { headers });
       expectTyped(answer);
       expect([answer.status, answer.code, answer.reason]).toEqual([403, 'permission_denied', 'SCOPE_MISSING']);

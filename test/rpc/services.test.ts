@@ -101,7 +101,6 @@ describe('every internal RPC', () => {
 
   /** Requests that the rules of the contract alone do not make. */
   const bodies: Readonly<Record<string, object>> = {
-    BatchImportAccounts: { accounts: [{ email: 'imported@example.com', passwordHash: `$2b$10$${'a'.repeat(53)}` }] },
     AuthorizeLegacySignIn: {
       accountId: nobody,
       clientVersion: '2.3',

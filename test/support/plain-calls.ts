@@ -7,12 +7,16 @@ import { encodeEnvelope } from '@connectrpc/connect/protocol';
 import { codeFromString, codeToHttpStatus } from '@connectrpc/connect/protocol-connect';
 import { afterAll, beforeAll, expect, vi } from 'vitest';
 import { BadRequestSchema, ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
-import { hashServiceToken } from '../../server/platform/service-tokens.ts';
+import { hashServiceToken, type Scope } from '../../server/platform/service-tokens.ts';
 import { isStream, type Rpc } from './contract.ts';
 import { iphone, startTestServer, type TestAccount, type TestDevice, type TestServer } from './server.ts';
 
 export const gate = { 'countersign-client-version': '2.3', 'countersign-client-platform': 'ios' };
-export const limitedToken = 'a-token-of-the-scope-legacy-only';
+const limitedTokens = { legacy: 'a-token-of-the-scope-legacy-only', support: 'a-token-of-the-scope-support-only' };
+
+/** A token that is known, and has another scope. */
+export const tokenWithout = (scope: Scope | undefined): string =>
+  scope === 'legacy' ? limitedTokens.support : limitedTokens.legacy;
 
 export let server: TestServer;
 export let account: TestAccount;
@@ -23,8 +27,10 @@ export let otherDevice: TestDevice;
 /** For a test file: a server with two accounts, a device each; at the end nothing has failed inside. */
 export function useServer(): void {
   beforeAll(async () => {
-    const hash = Buffer.from(hashServiceToken(limitedToken)).toString('hex');
-    server = await startTestServer({ COUNTERSIGN_SERVICE_TOKENS: `limited:legacy:${hash}` });
+    const limited = Object.entries(limitedTokens).map(
+      ([scope, token]) => `limited:${scope}:${Buffer.from(hashServiceToken(token)).toString('hex')}`,
+    );
+    server = await startTestServer({ COUNTERSIGN_SERVICE_TOKENS: limited.join() });
     account = await server.createAccount();
     other = await server.createAccount();
     device = await server.signInNewDevice(account);
