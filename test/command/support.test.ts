@@ -157,6 +157,21 @@ describe('a trace', () => {
   });
 });
 
+test('audit records are listed, by account, caller, RPC and time', async () => {
+  await run(`accounts unlock ${account.email}`);
+  const all = await run('audit');
+  expect(all).toMatchObject({ code: 0, stderr: '' });
+  expect(all.stdout).toMatch(/^time +caller +from +rpc/m);
+  const filtered = `audit --account ${account.email} --caller test --rpc Accounts.ResetVerification --since 1h --json`;
+  const records = jsonOf<{ auditRecords: { rpc: string; accountId: string }[] }>(await run(filtered)).auditRecords;
+  expect(records.length).toBeGreaterThan(0);
+  for (const record of records) {
+    expect(record).toMatchObject({ rpc: 'Accounts.ResetVerification', accountId: account.accountId, outcome: 'OK' });
+  }
+  expect((await run('audit --caller nobody')).stdout).toBe('No records.\n');
+  expect((await run('audit --since tomorrow')).code).toBe(2);
+});
+
 test('what a device calls itself does nothing to a terminal, and forges no line', async () => {
   const person = await server.createAccount();
   await server.signInNewDevice(person);
