@@ -71,7 +71,8 @@ function checksOf(config: Config, faults: readonly string[], { dns }: DoctorOpti
         { COUNTERSIGN_CODE_KEYS: codeKeys, COUNTERSIGN_SIGNING_KEYS: signingKeys },
         clock.now(),
       ),
-    'service-tokens': async () => (await import('./checks/secrets.ts')).checkServiceTokens(config.serviceTokens),
+    'service-tokens': async () =>
+      (await import('./checks/secrets.ts')).checkServiceTokens(config.serviceTokens, config.serviceTokensFile),
     tls: async () => (await import('./checks/tls.ts')).checkTls(config, clock.now()),
     'public-url': async () =>
       (await import('./checks/public-url.ts')).checkPublicUrl(config.publicUrl, signingKeys, clock.now()),

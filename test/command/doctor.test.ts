@@ -335,11 +335,11 @@ const cases: readonly Case[] = [
     /of x is empty/,
   ],
   [
-    'one service token for two',
-    () => ({ COUNTERSIGN_SERVICE_TOKENS: `x:legacy:${hashOf('a')},y:legacy:${hashOf('a')}` }),
-    'service-tokens',
-    'warn',
-    /y and x/,
+    'a file of service tokens that is none',
+    () => ({ COUNTERSIGN_SERVICE_TOKENS: undefined, COUNTERSIGN_SERVICE_TOKENS_FILE: 'package.json' }),
+    'settings',
+    'fail',
+    /COUNTERSIGN_SERVICE_TOKENS_FILE takes/,
   ],
   [
     'a certificate that is over',

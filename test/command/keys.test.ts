@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { readConfig } from '../../server/config.ts';
 import { keyInUse, parseKeyEntries } from '../../server/platform/key-entries.ts';
-import { findService } from '../../server/platform/service-tokens.ts';
+import { findByToken } from '../../server/platform/service-tokens.ts';
 import { countersign, errorOf, jsonOf } from './run.ts';
 
 let folder: string;
@@ -137,7 +137,7 @@ test('a service token is shown once, with the entry by which a server knows it',
     await run('tokens new billing --scopes accounts+sessions --json'),
   );
   const known = readConfig({ COUNTERSIGN_SERVICE_TOKENS: made.entry }).serviceTokens;
-  expect(findService(known, made.token)).toMatchObject({ name: 'billing', scopes: ['accounts', 'sessions'] });
+  expect(findByToken(known, made.token)).toMatchObject({ name: 'billing', scopes: ['accounts', 'sessions'] });
   expect(made.entry).not.toContain(made.token);
   const asText = await run('tokens new billing --scopes accounts');
   expect(asText.stdout).toMatch(/^token {2}\S{43}\nentry {2}billing:accounts:[0-9a-f]{64}$/m);

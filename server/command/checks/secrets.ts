@@ -1,8 +1,9 @@
 // Keys and service tokens: whether they are random, and each what it is only once. Nothing of them is said.
 
 import { hash } from 'node:crypto';
+import { readFile } from 'node:fs/promises';
 import { type KeyEntry, keyInUse } from '../../platform/key-entries.ts';
-import type { ServiceToken } from '../../platform/service-tokens.ts';
+import { parseServiceTokens, type ServiceGrant } from '../../platform/service-tokens.ts';
 import { type Finding, fail, ok, skip, warn } from './finding.ts';
 
 /** Of 32 random bytes, fewer than 20 differ once in some 10^15 keys. */
@@ -50,25 +51,17 @@ function stateOf(setting: string, keys: readonly KeyEntry[], now: Date): Finding
 /** What `sha256sum` says of an empty variable, also behind `echo`. */
 const hashesOfNothing = ['', '\n'].map((text) => hash('sha256', text));
 
-export function checkServiceTokens(tokens: readonly ServiceToken[]): Finding[] {
-  if (tokens.length === 0) return [skip('COUNTERSIGN_SERVICE_TOKENS is not set')];
-  const findings: Finding[] = [];
-  const seen = new Map<string, string>();
-  for (const { name, hash: bytes } of tokens) {
-    const hex = Buffer.from(bytes).toString('hex');
-    if (hashesOfNothing.includes(hex)) {
-      findings.push(fail(`the service token of ${name} is empty`, '`countersign tokens new` makes one with its entry'));
-    }
-    const twin = seen.get(hex);
-    if (twin !== undefined) {
-      findings.push(
-        warn(
-          `${name} and ${twin} have the same service token`,
-          'the log and the audit records know only one of them: give each its own',
-        ),
-      );
-    }
-    seen.set(hex, name);
+/** @param path of a file in the place of the setting; the settings have been refused where it is none. */
+export async function checkServiceTokens(given: readonly ServiceGrant[], path: string | undefined): Promise<Finding[]> {
+  const grants = path === undefined ? given : parseServiceTokens(await readFile(path, 'utf8'));
+  if (grants.length === 0) return [skip('COUNTERSIGN_SERVICE_TOKENS is not set')];
+  const empty = grants.filter(
+    ({ hash: bytes }) => bytes && hashesOfNothing.includes(Buffer.from(bytes).toString('hex')),
+  );
+  if (empty.length > 0) {
+    const mend = '`countersign tokens new` makes one with its entry';
+    return empty.map(({ name }) => fail(`the service token of ${name} is empty`, mend));
   }
-  return findings.length > 0 ? findings : [ok(`${tokens.length} service tokens, all different`)];
+  const callers = new Set(grants.map(({ name }) => name));
+  return [ok(`${grants.length} entries for ${callers.size} callers`)];
 }
