@@ -23,10 +23,7 @@ import { accountToProto, importResultToProto, legacyRefusalToProto, platformFrom
 /** What older generations of the app are held to, as the gate holds the others. */
 export type LegacySettings = Pick<GateSettings, 'minimumVersions' | 'updateUrls'>;
 
-export function accounts(
-  deps: Deps,
-  { minimumVersions, updateUrls }: LegacySettings,
-): Partial<ServiceImpl<typeof Accounts>> {
+export function accounts(deps: Deps, { minimumVersions, updateUrls }: LegacySettings): ServiceImpl<typeof Accounts> {
   return {
     async createAccount({ email, password, locale }) {
       return { account: accountToProto(await createAccount(deps, { email, password, locale })) };

@@ -19,7 +19,7 @@ import { idTokens, pageSize } from './pages.ts';
 
 const positions = idTokens('sessions');
 
-export function sessions(deps: Deps): Partial<ServiceImpl<typeof Sessions>> {
+export function sessions(deps: Deps): ServiceImpl<typeof Sessions> {
   return {
     async introspectSession({ accessToken }) {
       const found = await introspect(deps, accessToken);

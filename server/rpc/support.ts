@@ -39,7 +39,7 @@ import {
 } from './convert.ts';
 import { idTokens, pageSize } from './pages.ts';
 
-export function support(deps: Deps): Partial<ServiceImpl<typeof Support>> {
+export function support(deps: Deps): ServiceImpl<typeof Support> {
   return {
     async traceChallenge({ account, challengeId }) {
       const trace = await traceChallenge(deps, nameOf(account), challengeId?.toLowerCase());
