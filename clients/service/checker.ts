@@ -22,7 +22,10 @@ export interface SessionCheckerOptions extends ServiceClientOptions {
   readonly issuer: string;
   /** As the server's COUNTERSIGN_TOKEN_AUDIENCE, which is `countersign` unless set. */
   readonly audience: string;
-  /** How old the knowledge of ended sessions may be, in milliseconds; beyond it the server is asked for each call. 5 s by default. */
+  /**
+   * How old the knowledge of ended sessions may be, in milliseconds; 5 s by default. Beyond it the server is asked for each call, as it is
+   * while the stream is down; where it can't be asked either, what is known still decides for so long, and then every call is refused.
+   */
   readonly maxStalenessMs?: number;
   /** How long after its end a token is still taken, for a clock that is ahead of the server's, in milliseconds; 0 by default. */
   readonly clockToleranceMs?: number;
@@ -115,8 +118,10 @@ export function createSessionChecker(options: SessionCheckerOptions, clock: Cloc
 
   const hasExpired = ({ expiresAt }: Pick<GenuineToken, 'expiresAt'>) => clock.now() >= expiresAt + clockToleranceMs;
   const isRevoked = ({ session }: GenuineToken) => revoked.find(session.sessionId) !== undefined;
-  /** Whether what is known here says all that is to say about a genuine token. */
+  /** Whether what is known here is new enough to decide about a genuine token. */
   const isKnown = ({ issuedAt }: GenuineToken) => revocations.staleness() <= maxStalenessMs && revoked.covers(issuedAt);
+  /** Whether it is all that is to say. */
+  const isAllKnown = (entry: GenuineToken) => revocations.isFollowing() && isKnown(entry);
 
   const isActive = async (token: string): Promise<boolean> => {
     try {
@@ -152,9 +157,13 @@ export function createSessionChecker(options: SessionCheckerOptions, clock: Cloc
   const checkThoroughly = async (token: string, tokenHash: string, fresh: boolean): Promise<CheckedSession> => {
     const entry = remembered.get(tokenHash) ?? (await read(token, tokenHash));
     refuseEnded(entry);
-    if (fresh || !isKnown(entry)) {
+    if (fresh || !isAllKnown(entry)) {
       // One that is on its way may have been answered before this call began.
-      const active = await (fresh ? isActive(token) : isActiveShared(token, tokenHash));
+      const active = await (fresh ? isActive(token) : isActiveShared(token, tokenHash)).catch((error: unknown) => {
+        // A server that restarts refuses nobody for that.
+        if (fresh || signal.aborted || !isKnown(entry)) throw error;
+        return true;
+      });
       refuseEnded(entry);
       // Why is not told; refreshing is what tells its holder, as with a token that was void.
       if (!active) throw sessionInvalid('EXPIRED');
@@ -175,7 +184,7 @@ export function createSessionChecker(options: SessionCheckerOptions, clock: Cloc
       if (typeof token !== 'string') return Promise.reject(sessionInvalid('UNKNOWN'));
       const tokenHash = hash('sha256', token, 'binary');
       const entry = remembered.get(tokenHash);
-      const isGood = entry !== undefined && !fresh && !hasExpired(entry) && !isRevoked(entry) && isKnown(entry);
+      const isGood = entry !== undefined && !fresh && !hasExpired(entry) && !isRevoked(entry) && isAllKnown(entry);
       return isGood ? entry.answer : checkThoroughly(token, tokenHash, fresh);
     },
     onRevoked: (listener) => {

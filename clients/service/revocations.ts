@@ -20,6 +20,8 @@ const longestPauseMs = 5_000;
 export interface Revocations {
   /** Milliseconds: a session that was revoked longer ago is known of. Infinite until the stream has caught up once. */
   staleness(): number;
+  /** Whether a stream is open that has caught up: what ends now is told here at once. */
+  isFollowing(): boolean;
   /** Resolves when it has. */
   readonly caughtUp: Promise<void>;
 }
@@ -38,6 +40,7 @@ export function followRevocations({ open, clock, signal, onRevoked, onProblem }:
   /** By the monotonic clock: everything that ended before then has been told. */
   let knownUntil = Number.NEGATIVE_INFINITY;
   let failures = 0;
+  let following = false;
 
   // What one replica knew stays known, however far behind the next one is.
   const known = ({ staleness }: RevocationsKnown) => {
@@ -46,15 +49,14 @@ export function followRevocations({ open, clock, signal, onRevoked, onProblem }:
     hasCaughtUp();
   };
   const read = async () => {
-    let opened = false;
     for await (const { event } of readable(open, signal, silenceMs)) {
       if (event.case === 'revocation') onRevoked(revokedSession(event.value, clock.now()));
       if (event.case === 'caughtUp') {
-        opened = true;
+        following = true;
         known(event.value);
       }
       // One that breaks right after it has caught up is a failure like one that does not open.
-      if (event.case === 'keepAlive' && opened) {
+      if (event.case === 'keepAlive' && following) {
         failures = 0;
         known(event.value);
       }
@@ -69,13 +71,15 @@ export function followRevocations({ open, clock, signal, onRevoked, onProblem }:
         if (signal.aborted) return;
         onProblem(error);
         if (CountersignError.is(error)) retryAfter = error.retryAfter;
+      } finally {
+        following = false;
       }
       failures += 1;
       await pause(retryAfter, failures, signal, longestPauseMs);
     }
   };
   void follow();
-  return { caughtUp, staleness: () => clock.monotonic() - knownUntil };
+  return { caughtUp, isFollowing: () => following, staleness: () => clock.monotonic() - knownUntil };
 }
 
 function revokedSession(revocation: Revocation, now: number): RevokedSession {

@@ -305,11 +305,10 @@ describe('a revoked session', () => {
   });
 });
 
-describe('a checker that has not heard for too long', () => {
+describe('a checker whose stream is down', () => {
   test('asks for each call, refuses who is gone and lets in who is not; later it needs not ask any more', async () => {
     const server = await startServer();
-    const clock = createMovedClock();
-    const checker = checkerOf(server, {}, clock);
+    const checker = checkerOf(server);
     await checker.ready(patience);
     const [goes, stays] = [newSession(), newSession()];
     const [gone, good] = [tokenOf(goes), tokenOf(stays)];
@@ -319,18 +318,39 @@ describe('a checker that has not heard for too long', () => {
     server.cutStreams();
     await tried(server);
     server.revoke(goes);
-    clock.advance(5_001);
     expect(await refusal(checker.check(gone))).toMatchObject(invalid('EXPIRED'));
     await checker.check(good);
     expect(server.calls.introspections).toBe(2);
 
     server.does.streams = 'open';
-    await eventually(patience, () => expect(checker.staleness()).toBeLessThan(5_000));
-    expect(await refusal(checker.check(gone))).toMatchObject(invalid('DEVICE_REMOVED'));
+    await eventually(patience, async () =>
+      expect(await refusal(checker.check(gone))).toMatchObject(invalid('DEVICE_REMOVED')),
+    );
+    const asked = server.calls.introspections;
     await checker.check(good);
-    expect(server.calls.introspections).toBe(2);
+    expect(server.calls.introspections).toBe(asked);
   });
 
+  test('goes by what it knows while that is new enough, where the server can not be asked either', async () => {
+    const server = await startServer();
+    const clock = createMovedClock();
+    const checker = checkerOf(server, {}, clock);
+    await checker.ready(patience);
+    const goes = newSession();
+    const told = new Promise<void>((resolve) => void checker.onRevoked(() => resolve()));
+    server.revoke(goes);
+    await told;
+    const [gone, good] = [tokenOf(goes), tokenOf(newSession())];
+    await server.goDown();
+    await checker.check(good);
+    expect(await refusal(checker.check(gone))).toMatchObject(invalid('DEVICE_REMOVED'));
+    expect(await refusal(checker.check(good, { fresh: true }))).toMatchObject(unavailable);
+    clock.advance(5_001);
+    expect(await refusal(checker.check(good))).toMatchObject(unavailable);
+  });
+});
+
+describe('a checker that has not heard for too long', () => {
   test('counts what the server says of itself: one that can not read its database knows nothing new', async () => {
     const server = await startServer();
     const clock = createMovedClock();
