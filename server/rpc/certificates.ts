@@ -49,17 +49,21 @@ export function namesIn(subjectAltName: string): readonly string[] {
   });
 }
 
-/** Whether one of these authorities stands above the client's certificate. */
-export function isSignedBy(socket: TLSSocket, authorities: readonly X509Certificate[]): boolean {
-  const signs = (certificate: X509Certificate) =>
-    authorities.some((each) => certificate.checkIssued(each) && certificate.verify(each.publicKey));
-  let certificate = socket.getPeerX509Certificate();
-  for (let depth = 0; certificate !== undefined && depth < deepestChain; depth += 1) {
-    if (signs(certificate)) return true;
-    certificate = certificate.issuerCertificate;
-  }
-  return false;
+/**
+ * What a change of authorities is to a client that was let in before: one of those that are left has signed its certificate, one
+ * that was taken out has, or neither: Node does not show a server what stands between (nodejs/node#65579).
+ */
+export function standingOf(
+  socket: TLSSocket,
+  before: readonly X509Certificate[],
+  now: readonly X509Certificate[],
+): 'stays' | 'taken out' | 'unknown' {
+  const removed = before.filter((one) => !now.some((other) => other.fingerprint256 === one.fingerprint256));
+  if (removed.length === 0) return 'stays';
+  const certificate = socket.getPeerX509Certificate();
+  const isOf = (authorities: readonly X509Certificate[]) =>
+    authorities.some((each) => certificate?.checkIssued(each) && certificate.verify(each.publicKey));
+  // One that stands below another counts only with that one, so it proves nothing by itself.
+  if (isOf(now.filter((each) => each.checkIssued(each)))) return 'stays';
+  return isOf(removed) ? 'taken out' : 'unknown';
 }
-
-/** OpenSSL's own bound is 100; nobody has so many. */
-const deepestChain = 10;

@@ -1,13 +1,14 @@
 // One TCP port for HTTP/2 with prior knowledge and HTTP/1.1, in cleartext or over TLS: who opens with HTTP/2's preface
 // gets HTTP/2. It must not know paths or protocols above HTTP, nor where certificates come from.
 
+import type { X509Certificate } from 'node:crypto';
 import { createServer as createHttp1 } from 'node:http';
 import { createServer as createHttp2, type ServerHttp2Session } from 'node:http2';
 import { type AddressInfo, createServer as createTcp, type Socket } from 'node:net';
 import { createServer as createTls, type TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
-import { parseCertificates, type TlsSource } from '../platform/tls-files.ts';
-import { certificateNames, isSignedBy, noteNames, tlsOptions } from './certificates.ts';
+import { parseCertificates, type TlsMaterial, type TlsSource } from '../platform/tls-files.ts';
+import { certificateNames, noteNames, standingOf, tlsOptions } from './certificates.ts';
 import { type Handler, Http1Exchange, Http2Exchange } from './exchange.ts';
 
 export interface ListenOptions {
@@ -18,8 +19,8 @@ export interface ListenOptions {
   readonly log: Pick<Logger, 'debug' | 'info' | 'error'>;
   /**
    * Without it the port speaks cleartext. With authorities of clients, who has no certificate of them is not let in. What has
-   * changed counts for new connections; those that are open go on, but for those of clients whose certificate no authority has
-   * signed any more: they are cut.
+   * changed counts for new connections; those that are open go on. Where an authority was taken out, those of its clients are cut,
+   * and those of clients that can't be told to be of one that is left have to come again.
    */
   readonly tls?: TlsSource;
   /** Replaces single bounds, for tests. */
@@ -45,6 +46,8 @@ const defaultLimits = {
   requestMs: 60_000,
   /** ms without a frame after which an HTTP/2 session is asked to end; its open streams go on. */
   idleSessionMs: 600_000,
+  /** ms in which a connection that has to come again may end its calls. */
+  leaveMs: 10_000,
   headerBytes: 64 * 1024,
   streamsPerSession: 250,
 };
@@ -57,6 +60,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   const sockets = new Set<Socket>();
   const unopened = new Set<Socket>();
   const sessions = new Set<ServerHttp2Session>();
+  const leaving = new WeakSet<Socket>();
   let closing = false;
   const brokenAnswer = (error: Error) => log.debug({ err: error }, 'an answer could not be written');
 
@@ -69,9 +73,10 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   http1.on('request', (req, res) => {
     // HTTP/1.1 has no GOAWAY: an answer says that its connection goes. Upgrades are ignored, but Node's parser reads
     // nothing behind one.
-    if (closing || req.headers.upgrade !== undefined) res.setHeader('connection', 'close');
+    if (closing || leaving.has(req.socket) || req.headers.upgrade !== undefined) res.setHeader('connection', 'close');
     res.once('close', () => {
       if (closing) setImmediate(() => http1.closeIdleConnections());
+      if (leaving.has(req.socket)) req.socket.end();
     });
     res.on('error', brokenAnswer);
     handler(new Http1Exchange(req, res));
@@ -102,6 +107,8 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     sessions.add(session);
     session.once('close', () => sessions.delete(session));
     session.setTimeout(limits.idleSessionMs, () => session.close());
+    // An event of ours, said below: what a session shows of its socket is a proxy.
+    session.socket.once('leave', () => session.close());
     if (closing) session.close();
   });
   http2.on('sessionError', (error) => log.debug({ err: error }, 'an HTTP/2 session failed'));
@@ -119,8 +126,11 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   const createTlsFront = (tls: TlsSource) => {
     const secured = new Set<TLSSocket>();
     // What shakes hands, by the peer's end: the connection that comes of it does not show what lies below.
-    const endOf = ({ remoteAddress, remotePort }: Socket) => `${remoteAddress} ${remotePort}`;
-    const shaking = new Map<string, () => void>();
+    const endOf = ({ localAddress, remoteAddress, remotePort }: Socket) =>
+      `${localAddress} ${remoteAddress} ${remotePort}`;
+    const shaking = new Map<string, { readonly asked: readonly X509Certificate[]; readonly done: () => void }>();
+    const authoritiesOf = ({ clientCa }: TlsMaterial) => (clientCa === undefined ? [] : parseCertificates(clientCa));
+    let authorities = authoritiesOf(tls.current());
     const server = createTls(
       {
         ...tcp,
@@ -131,7 +141,13 @@ export async function listen(options: ListenOptions): Promise<Listener> {
         handshakeTimeout: limits.firstBytesMs,
       },
       (socket) => {
-        shaking.get(endOf(socket))?.();
+        const begun = shaking.get(endOf(socket));
+        begun?.done();
+        // It was asked for a certificate of the authorities that there were when it began.
+        if (begun === undefined || standingOf(socket, begun.asked, authorities) !== 'stays') {
+          socket.destroy();
+          return;
+        }
         secured.add(socket);
         socket.once('close', () => secured.delete(socket));
         noteNames(socket);
@@ -145,7 +161,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
         shaking.delete(end);
       };
       unopened.add(socket);
-      shaking.set(end, done);
+      shaking.set(end, { asked: authorities, done });
       socket.once('close', done);
     });
     // Who speaks cleartext, is silent, or has no certificate where one is asked for.
@@ -156,15 +172,26 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     });
     tls.onChange((renewed) => {
       server.setSecureContext(tlsOptions(renewed));
-      if (renewed.clientCa === undefined) return;
-      const authorities = parseCertificates(renewed.clientCa);
+      const before = authorities;
+      authorities = authoritiesOf(renewed);
       for (const socket of secured) {
-        if (isSignedBy(socket, authorities)) continue;
+        const standing = standingOf(socket, before, authorities);
+        if (standing === 'stays') continue;
         log.info(
           { names: certificateNames(socket) },
-          'a connection is cut: no authority has signed its certificate any more',
+          standing === 'taken out'
+            ? 'a connection is cut: the authority of its certificate was taken out'
+            : 'a connection has to come again: an authority was taken out, and its certificate may lead to it',
         );
-        socket.destroy();
+        // Who has asked for nothing yet loses nothing.
+        if (standing === 'taken out' || unopened.has(socket)) {
+          socket.destroy();
+          continue;
+        }
+        leaving.add(socket);
+        socket.emit('leave');
+        const deadline = setTimeout(() => socket.destroy(), limits.leaveMs);
+        socket.once('close', () => clearTimeout(deadline));
       }
     });
     return server;

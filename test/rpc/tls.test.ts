@@ -3,7 +3,7 @@
 import { once } from 'node:events';
 import * as http2 from 'node:http2';
 import { Agent, request as httpsRequest } from 'node:https';
-import { connect as connectTcp, type Socket } from 'node:net';
+import { type AddressInfo, connect as connectTcp, createServer as createTcp, type Socket } from 'node:net';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
 import { credentials, makeGenericClientConstructor } from '@grpc/grpc-js';
@@ -32,7 +32,10 @@ function changeable(first: TlsMaterial): TlsSource & { renew(next: TlsMaterial):
 }
 
 /** A server that keeps the names with which calls came. */
-async function serveTls(material: TlsMaterial, limits: { readonly firstBytesMs?: number } = {}) {
+async function serveTls(
+  material: TlsMaterial,
+  limits: { readonly firstBytesMs?: number; readonly leaveMs?: number } = {},
+) {
   const source = changeable(material);
   const names: (readonly string[])[] = [];
   const server = await serve({
@@ -310,6 +313,117 @@ test('an HTTP/2 stream that is open is cut with its connection when its authorit
   server.renew({ ...own, clientCa: createAuthority().cert });
   await ended;
   expect(stream.destroyed).toBe(true);
+});
+
+/** The certificate of a client below an authority between, with that behind it. */
+function issueBelow(): Certificate {
+  const between = clientAuthority.issueAuthority();
+  const { cert, key } = between.issue({ dns: ['billing.internal'] });
+  return { cert: cert + between.cert, key };
+}
+
+const halfRequest = `POST ${checkPath} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 2\r\n\r\n`;
+
+describe('below an authority between, which Node does not show,', () => {
+  const other = createAuthority();
+  const both = { ...own, clientCa: clientAuthority.cert + other.cert };
+
+  /** A call over each version of HTTP that waits for its end. */
+  async function openBoth(port: number, certificate: Certificate) {
+    const session = http2.connect(`https://localhost:${port}`, { ca, ...certificate });
+    session.on('error', () => {});
+    onTestFinished(() => session.destroy());
+    const stream = session.request({ ':method': 'POST', ':path': checkPath, 'content-type': 'application/grpc' });
+    stream.on('error', () => {});
+    stream.resume();
+    const { socket, end } = connection(tlsTo(port, certificate));
+    socket.write(`${halfRequest}{}${halfRequest}`);
+    await Promise.all([once(session, 'remoteSettings'), once(socket, 'data')]);
+    return { session, stream, socket, end, ended: Promise.all([once(session, 'close'), end]) };
+  }
+
+  test('a connection goes on when a certificate is renewed or an authority comes', async () => {
+    const server = await serveTls(mutual, { leaveMs: 1 });
+    const { session, stream, socket } = await openBoth(server.port, issueBelow());
+    const asked: unknown[] = [];
+    session.on('goaway', () => asked.push('goaway'));
+    const renewed = serverAuthority.issue(thisMachine);
+    server.renew({ ...mutual, ...renewed });
+    server.renew({ ...both, ...renewed });
+    const answers = Promise.all([once(stream, 'response'), once(socket, 'data')]);
+    stream.end(Buffer.alloc(5));
+    socket.write('{}');
+    const [[headers], [text]] = await answers;
+    expect(headers).toMatchObject({ ':status': 200 });
+    expect(String(text)).toContain('HTTP/1.1 200 OK');
+    expect([session.closed, socket.destroyed, asked]).toEqual([false, false, []]);
+  });
+
+  test('a connection ends its calls and has to come again when an authority is taken out', async () => {
+    const server = await serveTls(both);
+    const certificate = issueBelow();
+    const { session, stream, socket, ended } = await openBoth(server.port, certificate);
+    const atRest = connection(tlsTo(server.port, certificate));
+    atRest.socket.write(`${halfRequest}{}`);
+    await once(atRest.socket, 'data');
+    const goaway = once(session, 'goaway');
+    server.renew(mutual);
+    await goaway;
+    const answers = Promise.all([once(stream, 'response'), once(socket, 'data')]);
+    stream.end(Buffer.alloc(5));
+    socket.write('{}');
+    const [[headers], [text]] = await answers;
+    expect(headers).toMatchObject({ ':status': 200 });
+    expect(String(text)).toContain('HTTP/1.1 200 OK');
+    await ended;
+    // One at rest is told with its next answer.
+    atRest.socket.write(`${halfRequest}{}`);
+    expect(String(await once(atRest.socket, 'data'))).toMatch(/^HTTP\/1.1 200 .*\nconnection: close/is);
+    await atRest.end;
+    await check('gRPC over HTTP/2', server.url, certificate);
+  });
+
+  test('it is cut when its calls do not end, and does not come back without its authority', async () => {
+    // The one between is known here too, which says nothing without the one above it.
+    const between = clientAuthority.issueAuthority();
+    const certificate = between.issue({ dns: ['billing.internal'] });
+    const server = await serveTls({ ...both, clientCa: both.clientCa + between.cert }, { leaveMs: 200 });
+    const { ended } = await openBoth(server.port, certificate);
+    server.renew({ ...own, clientCa: other.cert + between.cert });
+    await ended;
+    await expect(check('gRPC over HTTP/2', server.url, certificate)).rejects.toThrow();
+    expect(server.errors).toEqual([]);
+  });
+});
+
+test('nobody stays who shook hands while his authority was taken out; who is of another does', async () => {
+  const other = createAuthority();
+  const server = await serveTls({ ...own, clientCa: clientAuthority.cert + other.cert });
+  // What the server says first shows that it has begun; the client hears it when the authority is gone.
+  const relay = createTcp((client) => {
+    const { socket: upstream } = connection(connectTcp(server.port, '127.0.0.1'));
+    connection(client).end.then(() => upstream.destroy());
+    upstream.once('close', () => client.destroy());
+    client.pipe(upstream);
+    upstream.once('data', (bytes) => {
+      server.renew({ ...own, clientCa: other.cert });
+      client.write(bytes);
+      upstream.pipe(client);
+    });
+  });
+  onTestFinished(() => void relay.close());
+  await once(relay.listen(0, '127.0.0.1'), 'listening');
+  const { port } = relay.address() as AddressInfo;
+  const answerTo = async (certificate: Certificate) => {
+    server.renew({ ...own, clientCa: clientAuthority.cert + other.cert });
+    const { socket, end } = connection(tlsTo(port, certificate));
+    socket.write(`${halfRequest}{}`);
+    return String(await Promise.race([once(socket, 'data'), end]));
+  };
+  expect(await answerTo(billing)).not.toContain('HTTP/1.1');
+  expect(server.names).toEqual([]);
+  expect(await answerTo(other.issue({ dns: ['login.internal'] }))).toContain('HTTP/1.1 200 OK');
+  expect(server.names).toEqual([['login.internal']]);
 });
 
 test('grpc-js gets in with its certificate, and not without', async () => {
