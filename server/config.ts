@@ -533,7 +533,7 @@ function tls(
     if (clientCa === undefined) return undefined;
     throw new ConfigError(`${names.cert} is missing: ${names.clientCa} needs it`);
   }
-  orRefuse(names.cert, `a certificate that fits ${names.key}`, () => checkFit({ cert, key, clientCa }));
+  orRefuse(names.cert, `a certificate that fits ${names.key}`, () => checkFit({ cert, key }));
   const fileAt = (setting: string) => ({ setting, file: env[setting] ?? '' });
   return {
     cert: fileAt(names.cert),

@@ -72,13 +72,14 @@ export async function openTls(files: TlsFiles, { log, now }: TlsOptions): Promis
       key: key.current(),
       clientCa: clientCa?.current(),
     });
+    const pair = [files.cert.setting, files.key.setting];
     const settings = [files.cert, files.key, files.clientCa].flatMap((each) => each?.setting ?? []);
 
     let current = asTheyStand();
     try {
       checkFit(current);
     } catch (error) {
-      throw new Error(`${files.cert.setting} and ${files.key.setting}: ${whyOf(error)}`, { cause: error });
+      throw new Error(`${pair.join(' and ')}: ${whyOf(error)}`, { cause: error });
     }
     const listeners: ((material: TlsMaterial) => void)[] = [];
     warnOfDates(files, current, { log, now });
@@ -86,11 +87,16 @@ export async function openTls(files: TlsFiles, { log, now }: TlsOptions): Promis
       const next = asTheyStand();
       try {
         checkFit(next);
+        current = next;
       } catch (error) {
-        log.warn({ settings, why: whyOf(error) }, 'new TLS files do not fit together yet, those before stay in use');
-        return;
+        log.warn(
+          { settings: pair, why: whyOf(error) },
+          'new TLS files do not fit together yet, those before stay in use',
+        );
+        if (next.clientCa === current.clientCa) return;
+        // Whether an authority is in or out does not wait for them.
+        current = { ...current, clientCa: next.clientCa };
       }
-      current = next;
       const { validTo, fingerprint256 } = new X509Certificate(current.cert);
       log.info({ setting: files.cert.setting, validTo, fingerprint256 }, 'new TLS files are in use');
       warnOfDates(files, current, { log, now });
@@ -126,6 +132,9 @@ export async function openTls(files: TlsFiles, { log, now }: TlsOptions): Promis
 export function parseCertificates(pem: string): readonly X509Certificate[] {
   const found = pem.match(/-----BEGIN CERTIFICATE-----[^-]+-----END CERTIFICATE-----/g) ?? [];
   if (found.length === 0) throw new Error('it has no certificate in PEM');
+  // One that was cut off is an authority or a link of a chain that would be missed.
+  if (found.length < pem.split('-----BEGIN CERTIFICATE').length - 1)
+    throw new Error('it has a certificate without an end');
   try {
     return found.map((each) => new X509Certificate(each));
   } catch {
@@ -142,12 +151,12 @@ export function parsePrivateKey(pem: string): void {
   }
 }
 
-/** @throws Error where TLS could not be spoken with these. */
-export function checkFit({ cert, key, clientCa }: TlsMaterial): void {
+/** @throws Error where TLS could not be spoken with these. Of the authorities nothing can be wrong that parsing has let by. */
+export function checkFit({ cert, key }: Pick<TlsMaterial, 'cert' | 'key'>): void {
   const [own] = parseCertificates(cert);
   if (!own?.checkPrivateKey(createPrivateKey(key))) throw new Error('the key is not that of the certificate');
   // What else OpenSSL may not like, such as a key that is too small.
-  createSecureContext({ cert, key, ...(clientCa === undefined ? {} : { ca: clientCa }) });
+  createSecureContext({ cert, key });
 }
 
 function whyOf(error: unknown): string {

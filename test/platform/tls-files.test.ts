@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { createLog } from '../../server/platform/log.ts';
-import { openTls, type TlsMaterial } from '../../server/platform/tls-files.ts';
+import { openTls, parseCertificates, type TlsMaterial } from '../../server/platform/tls-files.ts';
 import { type Certificate, createAuthority, thisMachine } from '../support/certificate.ts';
 import { eventually } from '../support/eventually.ts';
 
@@ -75,6 +75,29 @@ test('files that are none are refused, told once, and those before stay', async 
   await replace('key', next.key);
   await replace('cert', next.cert);
   await eventually(10_000, () => expect(tls.current()).toMatchObject({ ...next }));
+});
+
+test('a list that was cut off is refused as a whole', async () => {
+  const [first, second] = [createAuthority().cert, createAuthority().cert];
+  const { tls, replace, logged } = await open(authority.issue(thisMachine), first + second);
+  await replace('ca', first + second.slice(0, second.length / 2));
+  await eventually(10_000, () => expect(logged('it has a certificate without an end')).toHaveLength(1));
+  expect(tls.current().clientCa).toBe(first + second);
+  expect(() => parseCertificates(first.slice(0, -30) + second)).toThrow('without an end');
+});
+
+test('an authority that is taken out does not wait for a certificate and a key that do not fit', async () => {
+  const [first, second] = [authority.issue(thisMachine), authority.issue(thisMachine)];
+  const [leaves, stays] = [createAuthority().cert, createAuthority().cert];
+  const { tls, replace, told, logged } = await open(first, leaves + stays);
+  await replace('cert', second.cert);
+  await eventually(10_000, () => expect(logged('do not fit together')).toHaveLength(1));
+  expect(told).toEqual([]);
+  await replace('ca', stays);
+  await eventually(10_000, () => expect(tls.current()).toEqual({ ...first, clientCa: stays }));
+  expect(told).toEqual([tls.current()]);
+  await replace('key', second.key);
+  await eventually(10_000, () => expect(tls.current()).toEqual({ ...second, clientCa: stays }));
 });
 
 test('what is wrong at the start is told with its setting', async () => {
