@@ -95,6 +95,9 @@ test('a clean-up drops what has had a successor for long enough, and never the k
   expect(idsOf(prune(entries, at('17:00:00'), hour))).toEqual(['a', 'b', 'c']);
   expect(idsOf(prune(entries, at('17:00:00.001'), hour))).toEqual(['b', 'c']);
   expect(idsOf(prune(entries, at('23:00:00'), hour))).toEqual(['c']);
+  // Whatever the order: a key that lost its successor would be good again.
+  const unordered = [entry('c', 3, at('17:00:00')), entry('b', 2, at('16:00:00')), entry('a', 1)];
+  expect(idsOf(prune(unordered, at('17:30:00'), hour))).toEqual(['c', 'b']);
   // Nobody knows how long the second has not been used.
   expect(idsOf(prune([entry('a', 1), entry('b', 2)], at('23:00:00'), 0))).toEqual(['a', 'b']);
 });
