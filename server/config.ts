@@ -297,6 +297,9 @@ function readSettings(given: Environment): Config {
   return Object.freeze({ ...config, unknownSettings });
 }
 
+const keysForm = 'id:base64 of 32 random bytes, several separated by commas';
+const orInFile = (name: string, form: string) => `${form}; or ${name}_FILE, with them in a file`;
+
 /** What production must be given, and what it must not be left to. */
 function refuseUnfit(env: Environment, config: Config, unfit: (fault: string) => unknown): void {
   const needed = {
@@ -304,11 +307,11 @@ function refuseUnfit(env: Environment, config: Config, unfit: (fault: string) =>
     SMTP_URL: [config.smtpUrl, 'smtps://user:password@host:465'],
     COUNTERSIGN_MAIL_FROM: [env['COUNTERSIGN_MAIL_FROM'], 'Name <no-reply@example.com>'],
     COUNTERSIGN_PUBLIC_URL: [env['COUNTERSIGN_PUBLIC_URL'], 'https://auth.example.com, where links in mails lead'],
-    COUNTERSIGN_CODE_KEYS: [config.codeKeys, 'id:base64 of 32 random bytes, several separated by commas'],
-    COUNTERSIGN_SIGNING_KEYS: [config.signingKeys, 'id:base64 of 32 random bytes, several separated by commas'],
+    COUNTERSIGN_CODE_KEYS: [config.codeKeys, orInFile('COUNTERSIGN_CODE_KEYS', keysForm)],
+    COUNTERSIGN_SIGNING_KEYS: [config.signingKeys, orInFile('COUNTERSIGN_SIGNING_KEYS', keysForm)],
     COUNTERSIGN_SERVICE_TOKENS: [
       env['COUNTERSIGN_SERVICE_TOKENS'] || config.serviceTokensFile,
-      `${serviceTokensForm}; or COUNTERSIGN_SERVICE_TOKENS_FILE, with them in a file`,
+      orInFile('COUNTERSIGN_SERVICE_TOKENS', serviceTokensForm),
     ],
   } as const;
   for (const [name, [value, form]] of Object.entries(needed)) {

@@ -2,7 +2,8 @@
 // know which settings there are.
 
 import { createPrivateKey } from 'node:crypto';
-import { readFileSync } from 'node:fs';
+import { readFileSync, statSync } from 'node:fs';
+import { largestBytes } from './platform/watched-file.ts';
 
 export interface Address {
   readonly host: string;
@@ -92,11 +93,12 @@ export function fileOf(env: Environment, name: string, takes: string): Buffer | 
   const path = env[name];
   if (path === undefined || path === '') return undefined;
   try {
-    return readFileSync(path);
+    if (statSync(path).size <= largestBytes) return readFileSync(path);
   } catch (error) {
     const why = error instanceof Error && 'code' in error ? String(error.code) : String(error);
     return refuse(name, `${takes} (${why})`);
   }
+  return refuse(name, `${takes} (it is larger than 1 MiB)`);
 }
 
 /** A private key in PEM of one of these types. */

@@ -26,7 +26,7 @@ export interface WatchedFileOptions<T> {
 }
 
 /** As large as Kubernetes lets a Secret be. */
-const largestBytes = 1024 * 1024;
+export const largestBytes = 1024 * 1024;
 
 /** @throws Error that names the setting and what is wrong. */
 export async function openWatchedFile<T>(options: WatchedFileOptions<T>): Promise<WatchedFile<T>> {

@@ -184,7 +184,7 @@ const cases: readonly Case[] = [
     () => ({ COUNTERSIGN_CODE_KEYS: undefined }),
     'settings',
     'fail',
-    /COUNTERSIGN_CODE_KEYS is missing/,
+    /COUNTERSIGN_CODE_KEYS is missing: .+ or COUNTERSIGN_CODE_KEYS_FILE, /,
   ],
   [
     'a setting that is wrong',

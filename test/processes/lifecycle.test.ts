@@ -205,6 +205,7 @@ describe('settings', () => {
       const [one, other] = [authority.issue(thisMachine), authority.issue(thisMachine)];
       await Promise.all([
         writeFile(at('keys'), `a:${Buffer.alloc(32, 1).toString('base64')}\n`),
+        writeFile(at('large'), `a:${Buffer.alloc(32, 1).toString('base64')}\n`.padEnd(1024 * 1024 + 1, '#')),
         writeFile(at('cert'), one.cert),
         writeFile(at('key'), one.key),
         writeFile(at('other-key'), other.key),
@@ -235,6 +236,11 @@ describe('settings', () => {
         'keys both in the setting and in a file',
         () => ({ COUNTERSIGN_CODE_KEYS_FILE: at('keys') }),
         'COUNTERSIGN_CODE_KEYS and COUNTERSIGN_CODE_KEYS_FILE: one of them, not both',
+      ],
+      [
+        'a file of keys that is too large to be one',
+        () => ({ COUNTERSIGN_SIGNING_KEYS: '', COUNTERSIGN_SIGNING_KEYS_FILE: at('large') }),
+        'COUNTERSIGN_SIGNING_KEYS_FILE takes the path of a file with keys (it is larger than 1 MiB)',
       ],
       [
         'a certificate without its key',
