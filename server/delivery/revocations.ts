@@ -2,7 +2,7 @@
 // something has happened, and every second whatever the bus does; while nobody listens, never. It must not know who listens.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Bus, RevocationEvent, RevocationFeed, RevocationLog, Revocations } from '../flows/ports.ts';
+import type { Bus, Revocation, RevocationEvent, RevocationFeed, RevocationLog, Revocations } from '../flows/ports.ts';
 import type { Logger } from '../platform/log.ts';
 
 export interface RevocationsDeps {
@@ -38,18 +38,22 @@ export function startRevocations(deps: RevocationsDeps): RunningRevocations {
   let stopped = false;
 
   const read = async () => {
-    // One that comes while it is read waits for the next reading.
-    const opening = new Set([...feeds].filter((feed) => !feed.caughtUp));
     const begin = elapsedMs();
     try {
-      const { fresh, known } = await revocationLog.read(opening.size > 0);
-      knownAt = begin;
-      const news = fresh.map((revocation) => ({ kind: 'revoked', revocation }) as const);
-      const rest = known.map((revocation) => ({ kind: 'revoked', revocation }) as const);
-      for (const feed of feeds) {
-        if (feed.caughtUp) feed.push(news);
-        else if (opening.has(feed)) feed.catchUp([...rest, ...news], knownAt);
+      const fresh = await revocationLog.readNew();
+      // One that comes from here on waits for the next reading.
+      const behind = [...feeds].filter((feed) => fresh === undefined || !feed.caughtUp);
+      const news = eventsOf(fresh ?? []);
+      for (const feed of feeds) if (feed.caughtUp) feed.push(news);
+      if (behind.length > 0) {
+        for await (const page of revocationLog.readAll()) {
+          if (stopped) return;
+          const events = eventsOf(page);
+          for (const feed of behind) feed.push(events);
+        }
       }
+      knownAt = begin;
+      for (const feed of behind) feed.catchUp(knownAt);
       if (failing) log.info('revocations are read again');
       failing = false;
     } catch (error) {
@@ -109,11 +113,14 @@ export function startRevocations(deps: RevocationsDeps): RunningRevocations {
       stopped = true;
       clearInterval(timer);
       for (const feed of feeds) feed.close();
-      await revocationLog.close();
       await running;
+      await revocationLog.close();
     },
   };
 }
+
+const eventsOf = (revocations: readonly Revocation[]) =>
+  revocations.map((revocation) => ({ kind: 'revoked', revocation }) as const);
 
 type Waiting =
   | Extract<RevocationEvent, { kind: 'revoked' }>
@@ -147,9 +154,10 @@ class Feed implements RevocationFeed {
     this.#wake?.();
   }
 
-  catchUp(events: readonly Waiting[], knownAt: number): void {
+  /** All of before waits for it by now. */
+  catchUp(knownAt: number): void {
+    if (this.caughtUp) return;
     this.caughtUp = true;
-    this.push(events);
     this.push([{ kind: 'caughtUp', knownAt }]);
   }
 

@@ -333,11 +333,17 @@ export interface Revocations {
 /** What PostgreSQL keeps of revocations, read by one reader; no reading may begin before the last one has ended. */
 export interface RevocationLog {
   /**
-   * `fresh`: what was committed since the reading before, or, where that can't be told (at the first, and after a failure),
-   * everything since then and within the last access token's life. `known`, where it is asked for: the rest of that life.
+   * What was committed since the reading before; undefined where that can't be told, which is so at the first, and after a failure:
+   * then `readAll` has it.
+   * @throws Error where PostgreSQL is out of reach or silent, or a standby.
+   */
+  readNew(): Promise<readonly Revocation[] | undefined>;
+  /**
+   * All that ended within the last access token's life, and all since the newest reading that knew everything; page by page, each as
+   * soon as PostgreSQL has answered. Read after `readNew`, the next of which goes on from there.
    * @throws Error where PostgreSQL is out of reach or silent.
    */
-  read(withKnown: boolean): Promise<{ readonly fresh: readonly Revocation[]; readonly known: readonly Revocation[] }>;
+  readAll(): AsyncIterable<readonly Revocation[]>;
   /** Lets go of its connection; the next reading opens another. */
   close(): Promise<void>;
 }

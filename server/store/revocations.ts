@@ -6,55 +6,73 @@ import type { Revocation, RevocationLog } from '../flows/ports.ts';
 import { Connection } from './connection.ts';
 import type { DatabaseSettings } from './database.ts';
 import { Joiner } from './joiner.ts';
-import { statement } from './statement.ts';
+import { type Statement, statement } from './statement.ts';
 
-/** A reading: of which snapshot, and when by PostgreSQL's clock. */
+type Nullable<T> = { readonly [K in keyof T]: T[K] | null };
+
 interface Reading {
   readonly snapshot: string;
+  /** By PostgreSQL's clock. */
   readonly readTime: Date;
+  readonly standby: boolean;
+  /** The process that answered: behind a pooler, or an address that moves, one connection may lead to several. */
+  readonly backend: number;
 }
 
-type Row = Reading & { readonly [K in keyof Revocation]: Revocation[K] | null } & { readonly fresh: boolean | null };
+type NewRow = Nullable<Reading & Revocation>;
+
+/** `place`: its time, to the microsecond, which a Date can't hold. */
+type PageRow = Revocation & { readonly place: string };
 
 interface Range {
-  /** The snapshot of the reading before; null reads everything. */
-  readonly seen: string | null;
-  /** When that was. */
-  readonly lastTime: Date | null;
+  /** Where the page before ended; null begins. */
+  readonly place: string | null;
+  readonly sessionId: string;
   readonly windowMs: number;
-  readonly withKnown: boolean;
+  readonly lastTime: Date | null;
 }
 
 /** How much longer a transaction may take from noting a session's end to its commit, or a clock be behind. */
 const marginMs = 60_000;
+/** As many as are read in some ten milliseconds. */
+const pageSize = 5_000;
+const lowestId = '00000000-0000-0000-0000-000000000000';
 
 const columns = sql`account_id, session_id, device_id, cause, revoke_time`;
 
 /*
  * Neither the order of times nor that of transaction ids is the one of commits: one that began first may commit last. What a
- * snapshot did not see is all that it had not yet seen committed, whatever its number. No more than one row has to say which
- * snapshot this was.
+ * snapshot did not see is all that it had not yet seen committed, whatever its number. A number that the snapshot of now does not
+ * see either is another cluster's: its row came with a backup. The one row of the first part says which snapshot this was.
  */
-const select = statement<Range, Row>(
+const selectNew = statement<{ readonly seen: string | null }, NewRow>(
   (_, p) => sql`
-    select s.snapshot, s.read_time as "readTime", r.*
-    from (select pg_current_snapshot()::text as snapshot, now() as read_time) s
-    left join lateral (
-      select ${columns}, true as fresh from revocation
-      where transaction_id >= pg_snapshot_xmin(${p.seen}::pg_snapshot)
-        and not pg_visible_in_snapshot(transaction_id, ${p.seen}::pg_snapshot)
-      union all
-      select ${columns}, ${p.seen}::text is null from revocation
-      where ${p.withKnown}::boolean
-        and revoke_time >= least(now() - ${p.windowMs} * interval '1 ms', ${p.lastTime}::timestamptz)
-          - ${sql.lit(marginMs)} * interval '1 ms'
-        and pg_visible_in_snapshot(transaction_id, ${p.seen}::pg_snapshot) is not false
-    ) r on true`,
+    select pg_current_snapshot()::text as snapshot, now() as "readTime", pg_is_in_recovery() as standby,
+      pg_backend_pid() as backend, null as account_id, null::uuid as session_id, null::uuid as device_id, null as cause,
+      null::timestamptz as revoke_time
+    union all
+    select null, null, null, null, ${columns} from revocation
+    where transaction_id >= pg_snapshot_xmin(${p.seen}::pg_snapshot)
+      and transaction_id < pg_snapshot_xmax(pg_current_snapshot())
+      and not pg_visible_in_snapshot(transaction_id, ${p.seen}::pg_snapshot)
+      and pg_visible_in_snapshot(transaction_id, pg_current_snapshot())`,
 );
 
-/** Not what a reading that found nothing has in its one row. */
-const isRevocation = (row: { readonly [K in keyof Revocation]: Revocation[K] | null }): row is Revocation =>
-  row.sessionId !== null;
+const selectPage = statement<Range, PageRow>(
+  (_, p) => sql`
+    select ${columns}, revoke_time::text as place from revocation
+    where (revoke_time, session_id) > (
+      coalesce(
+        ${p.place}::timestamptz,
+        least(now() - ${p.windowMs} * interval '1 ms', ${p.lastTime}::timestamptz)
+          - ${sql.lit(marginMs)} * interval '1 ms'),
+      ${p.sessionId}::uuid)
+    order by revoke_time, session_id
+    limit ${sql.lit(pageSize)}`,
+);
+
+const isReading = (row: NewRow): row is NewRow & Reading => row.snapshot !== null;
+const isRevocation = (row: Nullable<Revocation>): row is Revocation => row.sessionId !== null;
 
 /** @param windowMs the life of an access token. */
 export function createRevocationLog(
@@ -63,8 +81,9 @@ export function createRevocationLog(
 ): RevocationLog {
   const joiner = new Joiner();
   let client: pg.Client | undefined;
-  /** As long as it is the same connection it is the same server: another one may have lost commits, or count anew. */
-  let seen: string | null = null;
+  /** Of one server, as long as it is the same process that answers: another one may have lost commits, or count anew. */
+  let seen: Reading | null = null;
+  /** When all that was committed before had been read. */
   let lastTime: Date | null = null;
 
   const disconnect = async () => {
@@ -93,30 +112,42 @@ export function createRevocationLog(
     return opened;
   };
 
+  const rows = async <V, R>(select: Statement<V, R>, values: V): Promise<R[]> => {
+    try {
+      return await new Connection(await connected(), joiner).rows(select, values);
+    } catch (error) {
+      void disconnect();
+      throw error;
+    }
+  };
+
   return {
     close: () => {
       lastTime = null;
       return disconnect();
     },
-    read: async (withKnown) => {
-      try {
-        const connection = new Connection(await connected(), joiner);
-        const range = { seen, lastTime, windowMs, withKnown: withKnown || seen === null };
-        const rows = await connection.rows(select, range);
-        const [reading] = rows;
-        if (reading === undefined) throw new Error('a reading without its snapshot');
-        seen = reading.snapshot;
-        lastTime = reading.readTime;
-        const fresh: Revocation[] = [];
-        const known: Revocation[] = [];
-        for (const { snapshot, readTime, fresh: isFresh, ...row } of rows) {
-          if (isRevocation(row)) (isFresh ? fresh : known).push(row);
-        }
-        return { fresh, known };
-      } catch (error) {
+    readNew: async () => {
+      const found = await rows(selectNew, { seen: seen?.snapshot ?? null });
+      const reading = found.find(isReading);
+      if (reading === undefined || reading.standby) {
         void disconnect();
-        throw error;
+        throw new Error(reading ? 'a standby answers, which may be behind' : 'a reading without its snapshot');
       }
+      const goesOn = seen?.backend === reading.backend;
+      seen = reading;
+      if (!goesOn) return undefined;
+      lastTime = reading.readTime;
+      return found.map(({ snapshot, readTime, standby, backend, ...row }) => row).filter(isRevocation);
+    },
+    readAll: async function* () {
+      let [place, sessionId, count]: [string | null, string, number] = [null, lowestId, pageSize];
+      while (count === pageSize) {
+        const page: readonly PageRow[] = await rows(selectPage, { place, sessionId, windowMs, lastTime });
+        yield page.map(({ place: _, ...revocation }) => revocation);
+        count = page.length;
+        ({ place, sessionId } = page.at(-1) ?? { place, sessionId });
+      }
+      lastTime = seen?.readTime ?? lastTime;
     },
   };
 }

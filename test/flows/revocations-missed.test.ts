@@ -196,6 +196,12 @@ test('another PostgreSQL in its place, which counts from below, is read from the
   const query: TestServer['query'] = async (sql, values = []) => (await restored.query(sql, [...values])).rows;
   const [sessionId = ''] = await insertSessions(query, accountId, 1);
   await end(restored, sessionId);
+  // What came with a backup has the numbers of where it was made, here one that this server has not come to yet.
+  const [copied = ''] = await insertSessions(query, accountId, 1);
+  await restored.query(`insert into revocation values ($1, $2, $2, 'REVOKED', now(), '4000000000')`, [
+    accountId,
+    copied,
+  ]);
   const numberOf = async (db: pg.Client) =>
     BigInt((await db.query('select pg_current_xact_id()::text as id')).rows[0]?.id);
   const own = await connect();
@@ -208,6 +214,9 @@ test('another PostgreSQL in its place, which counts from below, is read from the
   await proxy.goDown();
   await proxy.comeBack(url);
   await watcher.told(sessionId);
+  await watcher.alive();
+  await watcher.alive();
+  expect(await watcher.told(copied)).toHaveLength(1);
 });
 
 test('a reader that takes nothing any more is cut, and the others hear on', async () => {
