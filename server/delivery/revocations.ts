@@ -22,8 +22,8 @@ const keepAliveWaitsMs = 200;
 /** Between readings, however much the bus has to say. */
 const restMs = 20;
 const mostStreams = 1_000;
-/** A stream that has taken nothing of what waits for it for so long is cut. */
-const patienceTicks = 10;
+/** A stream whose keep-alive waits for so long, behind all that is told before it, is cut. */
+const patienceTicks = 30;
 
 export function startRevocations(deps: RevocationsDeps): RunningRevocations {
   const { revocationLog, bus, log, elapsedMs } = deps;
@@ -136,9 +136,8 @@ class Feed implements RevocationFeed {
   /** Batches, which the streams share; of the first, what is before `#next` has been taken. */
   readonly #batches: (readonly Waiting[])[] = [];
   #next = 0;
-  #keepAliveWaits = false;
-  #taken = false;
-  #ticksSinceTaken = 0;
+  /** Since a keep-alive waits; 0 where none does. */
+  #ticksWaited = 0;
   #closed = false;
   #wake: (() => void) | undefined;
 
@@ -162,15 +161,13 @@ class Feed implements RevocationFeed {
   }
 
   tick(knownAt: number): void {
-    this.#ticksSinceTaken = this.#taken || this.#batches.length === 0 ? 0 : this.#ticksSinceTaken + 1;
-    this.#taken = false;
-    if (this.#ticksSinceTaken >= patienceTicks) {
+    if (!this.caughtUp) return;
+    this.#ticksWaited += 1;
+    if (this.#ticksWaited > patienceTicks) {
       this.#cut();
       this.close();
-      return;
     }
-    if (!this.caughtUp || this.#keepAliveWaits) return;
-    this.#keepAliveWaits = true;
+    if (this.#ticksWaited > 1) return;
     // Behind all that was known then: what a later reading finds is told after it.
     this.push([{ kind: 'keepAlive', knownAt }]);
   }
@@ -204,9 +201,8 @@ class Feed implements RevocationFeed {
       this.#batches.shift();
       this.#next = 0;
     }
-    this.#taken = true;
     if (event.kind === 'revoked') return event;
-    if (event.kind === 'keepAlive') this.#keepAliveWaits = false;
+    if (event.kind === 'keepAlive') this.#ticksWaited = 0;
     return { kind: event.kind, stalenessMs: this.#elapsedMs() - event.knownAt };
   }
 }

@@ -246,6 +246,32 @@ test('a reader that takes nothing any more is cut, and the others hear on', asyn
   await watcher.told(sessionId);
 });
 
+test('a reader that takes less than there is to tell is cut, too', async () => {
+  vi.useFakeTimers({ toFake: ['setInterval'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const replica = await startTestServer({}, server);
+  onTestFinished(() => replica.stop());
+  let cuts = 0;
+  const feed = replica.app.deps.revocations.attach(() => {
+    cuts += 1;
+  });
+  await insertSessions(server.query, accountId, 200);
+  while ((await feed?.next())?.kind !== 'caughtUp');
+  await server.query(
+    `update session set end_time = now(), end_cause = 'REVOKED' where account_id = $1 and end_time is null`,
+    [accountId],
+  );
+  vi.advanceTimersByTime(1_000);
+  // One a second: it reads on and on, and never comes to what it was told last.
+  await eventually(20_000, async () => {
+    if (cuts === 0) await feed?.next();
+    vi.advanceTimersByTime(1_000);
+    expect(cuts).toBe(1);
+  });
+  expect(await feed?.next()).toBeUndefined();
+  expect(replica.app.deps.revocations.openStreams()).toBe(0);
+});
+
 test('more streams than a replica takes are refused, and one that ends makes room', async () => {
   const replica = await startTestServer({}, server);
   onTestFinished(() => replica.stop());
