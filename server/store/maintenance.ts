@@ -44,8 +44,7 @@ export async function maintain(databaseUrl: string, limits: Limits, now: Date): 
     await client.query(`delete from revocation where revoke_time < now() - $1 * interval '1 ms'`, [
       limits.accessTokenLifetimeMs + revocationMarginMs,
     ]);
-    // A session that is over keeps its cause until it would have expired. That is no revocation.
-    await client.query('set countersign.deletes_expired = on');
+    // A session that is over keeps its cause until it would have expired. That is no revocation: a trigger goes by our application_name.
     await client.query(
       `delete from session where least(last_use_time + $1 * interval '1 ms', create_time + $2 * interval '1 ms') < $3`,
       [limits.sessionIdleMs, limits.sessionLifetimeMs, now],

@@ -36,7 +36,7 @@ create trigger session_ended after update of end_time on session
 for each row when (old.end_time is null and new.end_time is not null)
 execute function note_revocation();
 
--- With its account. Maintenance says that what it deletes has expired, and so was nobody's any more.
+-- With its account. What maintenance deletes has expired, and so was nobody's any more; also the release before calls itself so.
 create trigger session_deleted after delete on session
-for each row when (old.end_time is null and current_setting('countersign.deletes_expired', true) is distinct from 'on')
+for each row when (old.end_time is null and current_setting('application_name') <> 'countersign-maintenance')
 execute function note_revocation();
