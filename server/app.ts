@@ -160,7 +160,7 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
     directoryWriter,
     passwordPolicy,
   };
-  telemetry.observeOpenStreams(live.openStreams);
+  telemetry.observeOpenStreams({ devices: live.openStreams, revocations: revocations.openStreams });
   const brand = brandOf(config);
   const senders = openSenders(config, clock);
   const outbox = startOutbox(

@@ -22,6 +22,8 @@ const keepAliveWaitsMs = 200;
 /** Between readings, however much the bus has to say. */
 const restMs = 20;
 const mostStreams = 1_000;
+/** Of one caller, so that one that leaks them does not shut the others out. */
+const mostStreamsOfCaller = 250;
 /** A stream whose keep-alive waits for so long, behind all that is told before it, is cut. */
 const patienceTicks = 30;
 
@@ -97,9 +99,10 @@ export function startRevocations(deps: RevocationsDeps): RunningRevocations {
 
   return {
     openStreams: () => feeds.size,
-    attach: (cut): RevocationFeed | undefined => {
-      if (feeds.size >= mostStreams) return undefined;
-      const feed = new Feed(elapsedMs, cut, () => feeds.delete(feed));
+    attach: (caller, cut): RevocationFeed | undefined => {
+      const ofCaller = [...feeds].filter((feed) => feed.caller === caller).length;
+      if (feeds.size >= mostStreams || ofCaller >= mostStreamsOfCaller) return undefined;
+      const feed = new Feed(caller, elapsedMs, cut, () => feeds.delete(feed));
       if (stopped) {
         feed.close();
         return feed;
@@ -130,6 +133,7 @@ type Waiting =
 class Feed implements RevocationFeed {
   /** Whether it was told what ended before it was opened. */
   caughtUp = false;
+  readonly caller: string;
   readonly #elapsedMs: () => number;
   readonly #cut: () => void;
   readonly #onClose: () => void;
@@ -141,7 +145,8 @@ class Feed implements RevocationFeed {
   #closed = false;
   #wake: (() => void) | undefined;
 
-  constructor(elapsedMs: () => number, cut: () => void, onClose: () => void) {
+  constructor(caller: string, elapsedMs: () => number, cut: () => void, onClose: () => void) {
+    this.caller = caller;
     this.#elapsedMs = elapsedMs;
     this.#cut = cut;
     this.#onClose = onClose;

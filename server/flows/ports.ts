@@ -324,8 +324,11 @@ export interface RevocationFeed {
 
 /** The revocations that this replica tells. */
 export interface Revocations {
-  /** Undefined where as many streams are open here as there may be. `cut` breaks the connection of one that does not read. */
-  attach(cut: () => void): RevocationFeed | undefined;
+  /**
+   * Undefined where as many streams are open here as there may be, of this caller or of all. `cut` breaks the connection of one
+   * that does not read.
+   */
+  attach(caller: string, cut: () => void): RevocationFeed | undefined;
   /** How many streams are open here. */
   openStreams(): number;
 }

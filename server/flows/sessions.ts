@@ -320,9 +320,10 @@ export async function listSessions(
 /** What ends before its time, for internal callers. It ends only with a refusal: the caller opens another, here or elsewhere. */
 export async function* watchRevocations(
   deps: Deps,
+  caller: string,
   connection: { readonly signal: AbortSignal; readonly cut: () => void },
 ): AsyncGenerator<RevocationEvent, void, undefined> {
-  const feed = deps.revocations.attach(connection.cut);
+  const feed = deps.revocations.attach(caller, connection.cut);
   if (feed === undefined) throw new DomainError({ reason: 'RATE_LIMITED', retryAfterMs: 60_000 });
   connection.signal.addEventListener('abort', () => feed.close());
   try {

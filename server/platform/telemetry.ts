@@ -60,7 +60,7 @@ export interface Metrics {
   rpc(rpc: string, status: string, seconds: number): void;
   /** Has the jobs read at each scrape, one reading at a time. One that fails or takes too long leaves its gauges out. */
   observeJobs(read: () => Promise<readonly JobStats[]>): void;
-  observeOpenStreams(read: () => number): void;
+  observeOpenStreams(read: { readonly devices: () => number; readonly revocations: () => number }): void;
 }
 
 /** Names only. A new one stands here first: none of a code, a token, a password, an e-mail or IP address. */
@@ -197,10 +197,15 @@ async function createMetrics(log: Logger): Promise<Metrics & { stop(): void }> {
     },
     rpc: (rpc, status, seconds) => rpcDuration.record(seconds, { rpc, status }),
     observeJobs: (read) => observeJobs(meter, read),
-    observeOpenStreams: (read) => {
+    observeOpenStreams: ({ devices, revocations }) => {
       meter
         .createObservableGauge('countersign_open_streams', { description: 'Streams that apps hold open here.' })
-        .addCallback((result) => result.observe(read()));
+        .addCallback((result) => result.observe(devices()));
+      meter
+        .createObservableGauge('countersign_open_revocation_streams', {
+          description: 'Streams of WatchRevocations that services hold open here.',
+        })
+        .addCallback((result) => result.observe(revocations()));
     },
     stop: stopProcess,
   };

@@ -11,7 +11,7 @@ import {
 import type { Deps } from '../flows/accounts.ts';
 import type { RevocationEvent } from '../flows/ports.ts';
 import { introspect, listSessions, revokeSessions, signingKeys, watchRevocations } from '../flows/sessions.ts';
-import { cutOf } from './call.ts';
+import { cutOf, serviceOf } from './call.ts';
 import { accountSessionToProto, readerOf } from './convert.ts';
 import type { Handler } from './exchange.ts';
 import { localeOf } from './locale.ts';
@@ -49,7 +49,8 @@ export function sessions(deps: Deps): ServiceImpl<typeof Sessions> {
       };
     },
     async *watchRevocations(_request, context) {
-      for await (const event of watchRevocations(deps, { signal: context.signal, cut: cutOf(context) })) {
+      const { name } = serviceOf(context.values);
+      for await (const event of watchRevocations(deps, name, { signal: context.signal, cut: cutOf(context) })) {
         yield eventToProto(event);
       }
     },

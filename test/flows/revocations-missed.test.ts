@@ -252,7 +252,7 @@ test('a reader that takes less than there is to tell is cut, too', async () => {
   const replica = await startTestServer({}, server);
   onTestFinished(() => replica.stop());
   let cuts = 0;
-  const feed = replica.app.deps.revocations.attach(() => {
+  const feed = replica.app.deps.revocations.attach('slow', () => {
     cuts += 1;
   });
   await insertSessions(server.query, accountId, 200);
@@ -272,11 +272,15 @@ test('a reader that takes less than there is to tell is cut, too', async () => {
   expect(replica.app.deps.revocations.openStreams()).toBe(0);
 });
 
-test('more streams than a replica takes are refused, and one that ends makes room', async () => {
+test.each([
+  ['a replica takes', 1_000, (index: number) => `caller ${index % 5}`],
+  ['it takes of one caller', 250, () => 'test'],
+])('more streams than %s are refused, and one that ends makes room', async (_, most, callerOf) => {
   const replica = await startTestServer({}, server);
   onTestFinished(() => replica.stop());
   const { revocations } = replica.app.deps;
-  const feeds = Array.from({ length: 1_000 }, () => revocations.attach(() => {}));
+  const feeds = Array.from({ length: most }, (_, index) => revocations.attach(callerOf(index), () => {}));
+  expect(revocations.openStreams()).toBe(most);
   await expect(watchRevocations(replica.internalUrl).ended).rejects.toMatchObject({ reason: 'RATE_LIMITED' });
   feeds[0]?.close();
   await watch(replica);

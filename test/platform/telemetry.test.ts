@@ -43,10 +43,11 @@ describe('metrics', () => {
   test('tell of the process and of open streams', async () => {
     const telemetry = await startTelemetry();
     let open = 3;
-    telemetry.observeOpenStreams(() => open);
+    telemetry.observeOpenStreams({ devices: () => open, revocations: () => open + 1 });
     await sleep(100);
     const { value, types } = await scrape(telemetry);
     expect(value('countersign_open_streams')).toBe(3);
+    expect(value('countersign_open_revocation_streams')).toBe(4);
     expect(value('process_resident_memory_bytes')).toBeGreaterThan(10e6);
     expect(types.get('process_cpu_seconds_total')).toBe('counter');
     expect(value('process_cpu_seconds_total')).toBeGreaterThan(0);

@@ -423,7 +423,7 @@ export type Revocation = Message<"countersign.internal.v1.Revocation"> & {
 
   /**
    * Why, as in the metadata of `SESSION_INVALID`: `SIGNED_OUT`, `DEVICE_REMOVED`, `PASSWORD_CHANGED`, `TOKEN_REUSED`,
-   * `REVOKED` or `REPLACED`; `EXPIRED` where trust lapsed; `UNKNOWN` where its account was deleted.
+   * `REVOKED` or `REPLACED`; `UNKNOWN` where its account was deleted.
    *
    * @generated from field: string cause = 4;
    */
@@ -603,6 +603,9 @@ export const Sessions: GenService<{
    * ended within the last life of an access token (5 minutes), in no order, then says `caught_up`, then goes on as it happens:
    * who stays on it, or comes back within that time, misses nothing. A session may be told twice. The stream never ends by itself but
    * when the server stops (UNAVAILABLE): open it again.
+   *
+   * Errors: `RATE_LIMITED` where the replica has 250 streams of this caller, or 1,000 in all; `DEPENDENCY_UNAVAILABLE` where it stops,
+   * or can't read its database as the stream opens. A stream whose reader is 30 s behind is cut without a word.
    *
    * @generated from rpc countersign.internal.v1.Sessions.WatchRevocations
    */
