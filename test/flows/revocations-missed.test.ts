@@ -140,22 +140,31 @@ test('by the bus alone it is told', async () => {
 });
 
 test('without the bus it is told', async () => {
-  const watcher = await watch();
-  let cut = true;
-  const keepCutting = (async () => {
-    while (cut) {
-      await server.query(`select pg_terminate_backend(pid) from pg_stat_activity
-        where application_name = 'countersign-bus' and datname = current_database()`);
-    }
-  })();
-  try {
-    const { session, client } = await server.signInNewDevice(await server.createAccount());
-    await client.twoStepAuth.signOut({});
-    await watcher.told(session.sessionId);
-  } finally {
-    cut = false;
-    await keepCutting;
-  }
+  const { proxy, replica } = await replicaBehindProxy();
+  const watcher = await watch(replica);
+  proxy.shutOut('countersign-bus');
+  const [sessionId = ''] = await insertSessions(server.query, accountId, 1);
+  await end(server, sessionId);
+  await watcher.told(sessionId);
+});
+
+test('what the bus missed is told when it is back', async () => {
+  // Nothing is read every second.
+  vi.useFakeTimers({ toFake: ['setInterval'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const { proxy, replica } = await replicaBehindProxy();
+  const watcher = await watch(replica);
+  // By the bus alone: it hears.
+  const { session, client } = await server.signInNewDevice(await server.createAccount());
+  await client.twoStepAuth.signOut({});
+  await watcher.told(session.sessionId);
+  proxy.shutOut('countersign-bus');
+  const [sessionId = ''] = await insertSessions(server.query, accountId, 1);
+  await end(server, sessionId);
+  await sleep(1_000);
+  expect(isTold(watcher, sessionId)).toBe(false);
+  proxy.letIn();
+  await watcher.told(sessionId);
 });
 
 test('while PostgreSQL is out of reach the stream stays, says how old its knowledge is, and tells what it missed', async () => {

@@ -20,6 +20,9 @@ export interface PostgresProxy {
   arm(decide: (statement: Statement) => Fate, onCut: () => void): void;
   /** Passes everything again. Connections of before the cut stay silent. */
   disarm(): void;
+  /** Cuts the connections of this application_name, and those that it makes from now on, until it is let in again. */
+  shutOut(application: string): void;
+  letIn(): void;
   /** Takes no more connections, as a stopped server, and cuts those that there are. */
   goDown(): Promise<void>;
   /** Listens again, on the same port, before the server of `databaseUrl`. */
@@ -32,6 +35,8 @@ export async function startPostgresProxy(databaseUrl: string): Promise<PostgresP
   let decide: ((statement: Statement) => Fate) | undefined;
   let onCut: (() => void) | undefined;
   const sockets = new Set<Socket>();
+  const clients = new Map<Socket, string>();
+  let shut: string | undefined;
   /** Counts cuts: a connection that was there before one is silent for good. */
   let age = 0;
 
@@ -63,7 +68,12 @@ export async function startPostgresProxy(databaseUrl: string): Promise<PostgresP
     const prepared = new Map<string, string>();
     const fromClient = messages(true, (type, message) => {
       if (silent() && !awaitsAnswer) return;
-      if (type === undefined) application = parameterOf(message, 'application_name');
+      if (type === undefined) {
+        application = parameterOf(message, 'application_name');
+        clients.set(client, application);
+        client.once('close', () => clients.delete(client));
+      }
+      if (application === shut) return void client.destroy();
       if (type === 'P') prepared.set(words(message)[0] ?? '', words(message)[1] ?? '');
       const text = type === 'Q' ? words(message)[0] : type === 'B' ? prepared.get(words(message)[1] ?? '') : undefined;
       const fate = text === undefined ? 'pass' : (decide?.({ application, text }) ?? 'pass');
@@ -109,6 +119,13 @@ export async function startPostgresProxy(databaseUrl: string): Promise<PostgresP
     disarm: () => {
       decide = undefined;
       onCut = undefined;
+    },
+    shutOut: (application) => {
+      shut = application;
+      for (const [client, name] of clients) if (name === application) client.destroy();
+    },
+    letIn: () => {
+      shut = undefined;
     },
     goDown,
     comeBack: async (nextUrl) => {
