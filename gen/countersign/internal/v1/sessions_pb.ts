@@ -600,9 +600,9 @@ export const Sessions: GenService<{
   },
   /**
    * Tells of every session that ends before its time, for services that check access tokens by themselves. It opens with what
-   * ended within the last life of an access token (5 minutes), in no order, then says `caught_up`, then goes on as it happens:
-   * who stays on it, or comes back within that time, misses nothing. A session may be told twice. The stream never ends by itself but
-   * when the server stops (UNAVAILABLE): open it again.
+   * ended within the last life of an access token (5 minutes unless set otherwise), in no order, then says `caught_up`, then goes
+   * on as it happens: who stays on it, or comes back within that time, misses nothing. A session may be told twice. The stream
+   * never ends by itself but when the server stops (UNAVAILABLE): open it again.
    *
    * Errors: `RATE_LIMITED` where the replica has 250 streams of this caller, or 1,000 in all; `DEPENDENCY_UNAVAILABLE` where it stops,
    * or can't read its database as the stream opens. A stream whose reader is 30 s behind is cut without a word.
