@@ -35,23 +35,22 @@ export interface Passwords {
   isOutdated(stored: StoredPassword, password: string): boolean;
 }
 
-/** What takes more than this waits for its like: 64 MiB, or about half a second. */
+/** What takes more than this leaves a turn to the others: 64 MiB, or about half a second. */
 const heavyKiB = 64 * 1024;
 const heavyMs = 500;
 
 /**
- * One that is heavy runs at a time, so that imported ones neither take every turn nor 256 MiB for each: hashing takes that once and
- * 64 MiB for each of the others at most.
+ * Heavy ones take every turn but one, where there are more: whoever has a light one does not wait behind them. Hashing takes 256 MiB
+ * for each of theirs at most, and 64 MiB for the other.
  *
  * @param atOnce how many hashes are computed at once; the libuv pool has 4 threads, and other work needs some.
- * @param waiting how many may wait for their turn, of heavy ones a tenth; more are refused with DEPENDENCY_UNAVAILABLE.
+ * @param waiting how many may wait for their turn, of heavy ones and of all; more are refused with DEPENDENCY_UNAVAILABLE.
  */
 export function createPasswords(atOnce: number, waiting: number): Passwords {
   const limit = pLimit(atOnce);
-  const heavyLimit = pLimit(1);
+  const heavyLimit = pLimit(Math.max(1, atOnce - 1));
   const bounded = <T>(isHeavy: boolean, work: () => Promise<T>): Promise<T> => {
-    const full = isHeavy ? heavyLimit.pendingCount >= waiting / 10 : limit.pendingCount >= waiting;
-    if (full) throw new DomainError({ reason: 'DEPENDENCY_UNAVAILABLE', retryAfterMs: 2_000 });
+    if ((isHeavy ? heavyLimit : limit).pendingCount >= waiting) throw new DomainError({ reason: 'DEPENDENCY_UNAVAILABLE', retryAfterMs: 2_000 });
     return isHeavy ? heavyLimit(() => limit(work)) : limit(work);
   };
   return {
@@ -63,7 +62,7 @@ export function createPasswords(atOnce: number, waiting: number): Passwords {
       const normalised = password.normalize('NFKC');
       const spellings = passwordAsTyped && password !== normalised ? [password, normalised] : [normalised];
       const { memoryKiB, ms } = costOf(stored.params);
-      return bounded(memoryKiB > heavyKiB || ms > heavyMs, async () => {
+      return bounded(memoryKiB > heavyKiB || ms * spellings.length > heavyMs, async () => {
         for (const spelling of spellings) if (await compare(passwordHash, stored, spelling)) return true;
         return false;
       });

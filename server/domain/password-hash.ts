@@ -20,10 +20,12 @@ export type HashParams =
 
 /** What an account's password may be kept as, in words for who imports one. */
 export const hashForms =
-  'takes argon2id ($argon2id$v=19$m=19456,t=2,p=1$salt$hash), bcrypt ($2b$10$...) or scrypt ($scrypt$ln=17,r=8,p=1$salt$hash), within the bounds of the contract';
+  'takes argon2id ($argon2id$v=19$m=19456,t=2,p=1$salt$hash), bcrypt ($2b$10$...) or scrypt ($scrypt$ln=17,r=8,p=1$salt$hash), within the bounds of the contract: none that takes more than about 2 s';
 
 const mostMemoryKiB = 256 * 1024;
 const mostLanes = 16;
+/** 2^22 are about 1.5 s, on a thread that others wait for; OWASP's strongest parameters take a quarter of it. */
+const mostScryptWork = 2 ** 22;
 /** No system is known to use more than 32; it keeps what p lanes take, 128·r·p, small beside the rest. */
 const mostBlocks = 256;
 /** RFC 9106, 3.1 for the least; @node-rs/argon2 takes no longer ones. */
@@ -79,7 +81,8 @@ function scryptOf({ ln, r: blocks, lanes }: Groups): HashParams | undefined {
     isWithin(p, 1, mostLanes) &&
     // RFC 7914, 2: N is below 2^(128·r/8).
     isWithin(logN, 1, 16 * r - 1) &&
-    scryptMemoryKiB(logN, r) <= mostMemoryKiB;
+    scryptMemoryKiB(logN, r) <= mostMemoryKiB &&
+    2 ** logN * r * p <= mostScryptWork;
   return fits ? { kind: 'scrypt', logN, r, p } : undefined;
 }
 

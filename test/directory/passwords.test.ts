@@ -2,8 +2,9 @@
 // leave room for the others.
 
 import { describe, expect, test } from 'vitest';
-import { createPasswords, ourForm } from '../../server/directory/passwords.ts';
+import { createPasswords, ourForm, type Passwords } from '../../server/directory/passwords.ts';
 import { DomainError } from '../../server/domain/errors.ts';
+import { times } from '../support/at-once.ts';
 import { foreignHashes } from '../support/foreign-hashes.ts';
 
 const passwords = createPasswords(2, 20);
@@ -66,22 +67,41 @@ test('one of another system is of what was typed, or of its NFKC', async () => {
   expect(await passwords.verify({ ...ofTyped, passwordAsTyped: false }, 'ﬁancé')).toBe(false);
 });
 
-test('heavy ones run one at a time, are refused where many wait, and leave the others their turn', async () => {
-  const bounded = createPasswords(2, 20);
+describe('heavy ones', () => {
   // 65 MiB; what it is of does not matter.
   const heavy = typed(`$argon2id$v=19$m=66560,t=1,p=1$${'A'.repeat(22)}$${'A'.repeat(43)}`);
   const light = typed('$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW');
-  const ended: string[] = [];
-  const run = (name: string, stored: typeof light) =>
-    bounded.verify(stored, 'U*U').then(
-      () => ended.push(name),
-      (error: unknown) => ended.push(error instanceof DomainError ? error.refusal.reason : String(error)),
-    );
-  await Promise.all([
-    ...['heavy 1', 'heavy 2', 'heavy 3', 'heavy 4'].map((name) => run(name, heavy)),
-    ...['light 1', 'light 2'].map((name) => run(name, light)),
-  ]);
-  expect(ended.filter((name) => name === 'DEPENDENCY_UNAVAILABLE')).toHaveLength(1);
-  // In a turn that the first heavy one left.
-  for (const light of ['light 1', 'light 2']) expect(ended.indexOf(light)).toBeLessThan(ended.indexOf('heavy 2'));
+
+  /** Compares all of them at once, and tells which ended when, or how. */
+  async function order(bounded: Passwords, stored: Readonly<Record<string, typeof light>>, password = 'U*U') {
+    const ended: string[] = [];
+    const run = ([name, each]: [string, typeof light]) =>
+      bounded.verify(each, password).then(
+        () => ended.push(name),
+        (error: unknown) => ended.push(error instanceof DomainError ? error.refusal.reason : String(error)),
+      );
+    await Promise.all(Object.entries(stored).map(run));
+    return ended;
+  }
+  const heavies = (count: number) => Object.fromEntries(times(count, (at) => [`heavy ${at + 1}`, heavy]));
+
+  test('leave the others a turn', async () => {
+    const ended = await order(createPasswords(2, 20), { ...heavies(4), 'light 1': light, 'light 2': light });
+    for (const light of ['light 1', 'light 2']) expect(ended.indexOf(light)).toBeLessThan(ended.indexOf('heavy 2'));
+  });
+
+  test('take all the other turns, and so many may wait as of any', async () => {
+    const ended = await order(createPasswords(4, 5), heavies(9));
+    expect(ended.filter((name) => name === 'DEPENDENCY_UNAVAILABLE')).toHaveLength(1);
+    expect(ended.filter((name) => name.startsWith('heavy'))).toHaveLength(8);
+  });
+
+  test('are those, too, that become so by two spellings of a password', async () => {
+    // About 0.4 s; not of the password.
+    const scrypt = typed(`$scrypt$ln=16,r=8,p=2$${'A'.repeat(22)}$${'A'.repeat(43)}`);
+    const one = await order(createPasswords(2, 1), { a: scrypt, b: scrypt, c: light }, 'fiancé');
+    expect(one).not.toContain('DEPENDENCY_UNAVAILABLE');
+    const two = await order(createPasswords(2, 1), { a: scrypt, b: scrypt, c: light }, 'ﬁancé');
+    expect(two.indexOf('c')).toBe(0);
+  });
 });

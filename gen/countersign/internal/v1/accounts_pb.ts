@@ -345,7 +345,7 @@ export type ImportedAccount = Message<"countersign.internal.v1.ImportedAccount">
    * The hash of the password, up to 512 characters, in one of these forms: argon2id as a PHC string
    * (`$argon2id$v=19$m=19456,t=2,p=1$<salt>$<hash>`; at most 256 MiB, 10 iterations, 16 lanes), bcrypt (`$2a$`, `$2b$` or
    * `$2y$`; cost 4 to 15) or scrypt as a PHC string (`$scrypt$ln=17,r=8,p=1$<salt>$<hash>`; at most 256 MiB, p at most 16, r at
-   * most 256). Salt and hash of PHC strings in base64 without padding; a salt of 8 to 48 bytes, a hash of 16 to 64. They are of the
+   * most 256, N·r·p at most 2^22, which takes about 1.5 s). Salt and hash of PHC strings in base64 without padding; a salt of 8 to 48 bytes, a hash of 16 to 64. They are of the
    * password as it was typed, in UTF-8.
    *
    * @generated from field: string password_hash = 4;
