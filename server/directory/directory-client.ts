@@ -72,7 +72,8 @@ export function createDirectoryClient(settings: DirectoryClientSettings, log: Di
     maxAttempts: 2,
     backoff: new ExponentialBackoff({ initialDelay: 50, maxDelay: 500 }),
   });
-  // More than half of the questions of 10 s, of at least 10: one account's trouble, however often it is asked for, is not everybody's.
+  // More than half of the questions of 10 s, of at least 10. Only finding nobody and hearing nothing count, not what an answer says: a
+  // system that is silent about one account, and is asked for little else, is taken for one that is away.
   const breaker = circuitBreaker(
     handleWhen((error) => isUnreachable(error) || isTimeout(error)),
     {

@@ -141,6 +141,19 @@ describe('an account', () => {
     expect(await server.query(`select account_id from account where account_id not like 'user/%'`)).toEqual([]);
   });
 
+  test('is not asked for at the word of a device that nobody has: the budget comes first', async () => {
+    const { email, accountId } = somebody();
+    const stranger = { email, password: 'wrong', device: iphone, deviceToken: secrets.issue(accountId).token };
+    const from = directory.asked.length;
+    const reasons: unknown[] = [];
+    for (let guess = 0; guess < 13; guess++) {
+      reasons.push((await refusal(server.appClient().twoStepAuth.signIn(stranger))).reason);
+    }
+    expect(reasons.slice(-3)).toEqual(times(3, () => 'RATE_LIMITED'));
+    const asked = directory.asked.slice(from).filter((each) => each.email === email);
+    expect(asked).toHaveLength(2 * reasons.filter((reason) => reason === 'CREDENTIALS_INCORRECT').length);
+  });
+
   test('that is given a wrong password finds that in its login activity', async () => {
     const person = somebody();
     await refusal(signIn({ ...person, password: 'wrong' }));
@@ -495,6 +508,20 @@ describe('a directory that does not answer', () => {
     await comeBack(person);
     expect((await signIn(person, impatient)).result.case).toBe('challengeGrant');
   });
+
+  test.each([{ status: 14 }, 'silent'] satisfies Behaviour[])(
+    'about one account (%j), and is asked for little else, is taken for one that is away, for a while',
+    async (trouble) => {
+      const [person, other] = [somebody(), somebody()];
+      dead.behave((asked) => (asked.email === person.email ? trouble : honest(asked)));
+      await comeBack(other);
+      await eventually(30_000, async () => {
+        await Promise.all(times(30, () => refusal(lookUp(person, impatient))));
+        expect((await refusal(lookUp(other, impatient))).reason).toBe('DEPENDENCY_UNAVAILABLE');
+      });
+      await comeBack(other);
+    },
+  );
 
   test('holds up nothing that needs no address', async () => {
     const person = somebody();
