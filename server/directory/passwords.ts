@@ -50,7 +50,8 @@ export function createPasswords(atOnce: number, waiting: number): Passwords {
   const limit = pLimit(atOnce);
   const heavyLimit = pLimit(Math.max(1, atOnce - 1));
   const bounded = <T>(isHeavy: boolean, work: () => Promise<T>): Promise<T> => {
-    if ((isHeavy ? heavyLimit : limit).pendingCount >= waiting) throw new DomainError({ reason: 'DEPENDENCY_UNAVAILABLE', retryAfterMs: 2_000 });
+    if ((isHeavy ? heavyLimit : limit).pendingCount >= waiting)
+      throw new DomainError({ reason: 'DEPENDENCY_UNAVAILABLE', retryAfterMs: 2_000 });
     return isHeavy ? heavyLimit(() => limit(work)) : limit(work);
   };
   return {

@@ -1,4 +1,4 @@
-// The sign-in of older generations of the app, which asks no code: whom it may let in, and which of its answers are noted. Pure.
+// The sign-in of older generations of the app, which asks no code: whom it may let in, and which of its refusals are noted. Pure.
 
 import { type ClientVersion, compareClientVersions } from './client-version.ts';
 import type { LoginEvent } from './login-event.ts';
@@ -16,19 +16,21 @@ export function refuseLegacySignIn(
   return twoStepEnabled ? 'TWO_STEP_REQUIRED' : undefined;
 }
 
-/** How long an entry stands for those like it: an old app that tries again and again must not bury what else happened. */
+/** How long a refusal stands for those like it: an old app that tries again and again must not bury what else happened. */
 export const legacyRepeatMs = 3_600_000;
-/** Of the entries of that long, however they differ: then somebody floods the list, and it says so. */
-export const mostLegacyEntries = 100;
+/** Of the refusals of that long, however they differ: then somebody floods the list, and it says so. */
+export const mostLegacyRefusals = 100;
 
-export type LegacyEntry = Pick<LoginEvent, 'kind' | 'device' | 'origin'>;
+export type NotedRefusal = Pick<LoginEvent, 'device' | 'origin'>;
 
-/** Whether an answer is noted, by the entries of the last `legacyRepeatMs`: the same, to the same kind of app and network, once. */
-export function isNoted(entry: LegacyEntry, recent: readonly LegacyEntry[]): boolean {
-  if (recent.length >= mostLegacyEntries) return false;
+/**
+ * Whether a refusal is noted, by those of the last `legacyRepeatMs`: to the same kind of app and network, once. What was allowed is
+ * always noted.
+ */
+export function isNoted(entry: NotedRefusal, recent: readonly NotedRefusal[]): boolean {
+  if (recent.length >= mostLegacyRefusals) return false;
   const sameAs = likeness(entry);
   return recent.every((past) => likeness(past) !== sameAs);
 }
 
-const likeness = ({ kind, device, origin }: LegacyEntry) =>
-  `${kind} ${device?.platform} ${networkOf(origin.ipAddress)}`;
+const likeness = ({ device, origin }: NotedRefusal) => `${device?.platform} ${networkOf(origin.ipAddress)}`;

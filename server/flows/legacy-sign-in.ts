@@ -4,7 +4,8 @@ import { type ClientVersion, parseClientVersion } from '../domain/client-version
 import type { Platform } from '../domain/device.ts';
 import { DomainError } from '../domain/errors.ts';
 import { isNoted, type LegacyRefusal, legacyRepeatMs, refuseLegacySignIn } from '../domain/legacy-sign-in.ts';
-import { findUnusual } from '../domain/unusual.ts';
+import { findUnusual, isAlarming } from '../domain/unusual.ts';
+import { appendAndAlert } from './alerts.ts';
 import { type Deps, decide, eventOf, oddities, refuse } from './context.ts';
 
 export interface LegacySignIn {
@@ -23,7 +24,10 @@ export interface LegacyAnswer {
   readonly locale: string;
 }
 
-/** The answer stands in the login activity; one like it within the hour before stands for both. */
+/**
+ * The answer stands in the login activity; of refusals one within the hour before stands for those like it. The owner is told of an
+ * odd one that was let in, as often an hour as there may be codes.
+ */
 export async function authorizeLegacySignIn(
   deps: Deps,
   { accountId, clientVersion, platform, ipAddress }: LegacySignIn,
@@ -35,10 +39,12 @@ export async function authorizeLegacySignIn(
   const now = deps.clock.now();
   const origin = deps.places.originOf(ipAddress);
   return decide<LegacyAnswer>(deps, accountId, async (tx) => {
-    const [account, sightings, recent] = await Promise.all([
+    const [account, sightings, refusals, devices, told] = await Promise.all([
       tx.account,
       tx.sightings(),
-      tx.legacyEntries(new Date(now.getTime() - legacyRepeatMs)),
+      tx.legacyRefusals(new Date(now.getTime() - legacyRepeatMs)),
+      tx.appDevices(now),
+      tx.countMails('UNUSUAL_SIGN_IN', new Date(now.getTime() - deps.limits.challengesPerAccount.windowMs)),
     ]);
     if (account === undefined) return refuse({ reason: 'ACCOUNT_UNKNOWN' });
     const refusal = refuseLegacySignIn(version, minimum, account.twoStepEnabled);
@@ -54,7 +60,9 @@ export async function authorizeLegacySignIn(
       origin,
       ...oddities(findings),
     });
-    if (isNoted(event, recent)) tx.appendEvent(event);
+    if (refusal === undefined && isAlarming(findings) && told < deps.limits.challengesPerAccount.count) {
+      appendAndAlert(deps, tx, 'UNUSUAL_SIGN_IN', event, devices, null, now);
+    } else if (refusal === undefined || isNoted(event, refusals)) tx.appendEvent(event);
     return { ok: { refusal, locale: directory.locale } };
   });
 }

@@ -7,7 +7,7 @@ import type { AppDevice, Challenge, Channel, Surroundings } from '../domain/chal
 import type { Attempt, CodeSend, DeliveryKind, DeliveryState, PushService } from '../domain/delivery.ts';
 import type { Device, LastSeen, Origin, PushRegistration } from '../domain/device.ts';
 import type { ImportKey, ImportResult } from '../domain/import.ts';
-import type { LegacyEntry } from '../domain/legacy-sign-in.ts';
+import type { NotedRefusal } from '../domain/legacy-sign-in.ts';
 import type { PasswordGuess } from '../domain/limits.ts';
 import type { EventKind, LoginEvent } from '../domain/login-event.ts';
 import type { PasswordWeakness } from '../domain/password.ts';
@@ -428,8 +428,8 @@ export interface AccountTransaction {
   /** Takes one guess back: the password was right. */
   forgetPasswordGuess(emailHash: Uint8Array, guessId: string): void;
   appendEvent(event: LoginEvent): void;
-  /** What the login activity has of sign-ins of older generations of the app, from then on; not more than matters. */
-  legacyEntries(since: Date): Promise<readonly LegacyEntry[]>;
+  /** What the login activity has of older generations of the app that were refused, from then on; not more than matters. */
+  legacyRefusals(since: Date): Promise<readonly NotedRefusal[]>;
   event(eventId: string): Promise<LoginEvent | undefined>;
   /** Notes that the account's owner has said of an event that it was not them. */
   markReported(eventId: string): void;

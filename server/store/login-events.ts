@@ -1,7 +1,7 @@
 // The rows of the login activity; a page is one short range of the key.
 
 import { sql } from 'kysely';
-import { type LegacyEntry, mostLegacyEntries } from '../domain/legacy-sign-in.ts';
+import { mostLegacyRefusals, type NotedRefusal } from '../domain/legacy-sign-in.ts';
 import type { LoginEvent } from '../domain/login-event.ts';
 import type { ActivityFilter, EventPage } from '../flows/ports.ts';
 import { type IdRange, idRange } from './id-range.ts';
@@ -130,17 +130,15 @@ type LegacyRange = Pick<Range, 'accountId' | 'notBefore'>;
 const selectLegacy = statement((db, p: LegacyRange) =>
   db
     .selectFrom('LoginEvent')
-    .select(['kind', 'device', 'origin'])
+    .select(['device', 'origin'])
     .where('accountId', '=', p.accountId)
     .where('eventId', '>=', p.notBefore)
-    .where('kind', 'in', ['REFUSED_OLD_CLIENT', 'SIGNED_IN_WITHOUT_TWO_STEP'])
-    // Every other sign-in has one.
-    .where('deviceId', 'is', null)
-    .limit(sql.lit(mostLegacyEntries)),
+    .where('kind', '=', 'REFUSED_OLD_CLIENT')
+    .limit(sql.lit(mostLegacyRefusals)),
 );
 
-/** What stands there of sign-ins of older generations of the app, from then on. */
-export function legacyEntries(db: Reader, accountId: string, since: Date): Promise<readonly LegacyEntry[]> {
+/** What stands there of older generations of the app that were refused, from then on. */
+export function legacyRefusals(db: Reader, accountId: string, since: Date): Promise<readonly NotedRefusal[]> {
   return db.rows(selectLegacy, { accountId, notBefore: lowestUuid(since) });
 }
 

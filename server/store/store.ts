@@ -189,7 +189,7 @@ async function inAccount<T>(
 
     forgetPasswordGuess: (emailHash, guessId) => guesses.forgetPasswordGuess(db, emailHash, guessId),
     appendEvent: (event) => events.insertEvent(db, event),
-    legacyEntries: (since) => events.legacyEntries(db, accountId, since),
+    legacyRefusals: (since) => events.legacyRefusals(db, accountId, since),
     event: (eventId) => events.findEvent(db, accountId, eventId),
     markReported: (eventId) => events.markReported(db, accountId, eventId),
     send: (sent, now) => {

@@ -1,11 +1,11 @@
-// Whom the sign-in of older generations of the app may let in, and which answers are noted.
+// Whom the sign-in of older generations of the app may let in, and which refusals are noted.
 
 import { expect, test } from 'vitest';
 import { parseClientVersion } from '../../server/domain/client-version.ts';
 import {
   isNoted,
-  type LegacyEntry,
-  mostLegacyEntries,
+  mostLegacyRefusals,
+  type NotedRefusal,
   refuseLegacySignIn,
 } from '../../server/domain/legacy-sign-in.ts';
 
@@ -25,24 +25,21 @@ test.each([
   expect(refuseLegacySignIn(parseClientVersion(version), minimum, twoStepEnabled)).toBe(refusal);
 });
 
-const entry = (ipAddress: string, more: Partial<LegacyEntry> = {}, platform: 'IOS' | 'WEB' = 'IOS'): LegacyEntry => ({
-  kind: 'REFUSED_OLD_CLIENT',
+const entry = (ipAddress: string, platform: 'IOS' | 'WEB' = 'IOS'): NotedRefusal => ({
   device: { displayName: '', model: '', platform, osVersion: '', appVersion: '2.2' },
   origin: { ipAddress, place: null, connectionType: null },
-  ...more,
 });
 
-test('the same answer to the same kind of app and network is noted once', () => {
+test('the same kind of app and network is noted once', () => {
   const recent = [entry('81.2.69.142')];
   expect(isNoted(entry('81.2.69.142'), [])).toBe(true);
   for (const like of ['81.2.69.142', '81.2.69.1']) expect(isNoted(entry(like), recent)).toBe(false);
   expect(isNoted(entry('81.2.70.1'), recent)).toBe(true);
-  expect(isNoted(entry('81.2.69.142', {}, 'WEB'), recent)).toBe(true);
-  expect(isNoted(entry('81.2.69.142', { kind: 'SIGNED_IN_WITHOUT_TWO_STEP' }), recent)).toBe(true);
+  expect(isNoted(entry('81.2.69.142', 'WEB'), recent)).toBe(true);
 });
 
 test('however they differ, so many stand for an hour', () => {
-  const recent = Array.from({ length: mostLegacyEntries }, (_, at) => entry(`10.0.${at}.1`));
+  const recent = Array.from({ length: mostLegacyRefusals }, (_, at) => entry(`10.0.${at}.1`));
   expect(isNoted(entry('81.2.69.142'), recent)).toBe(false);
   expect(isNoted(entry('81.2.69.142'), recent.slice(1))).toBe(true);
 });

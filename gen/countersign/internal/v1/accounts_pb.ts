@@ -716,7 +716,7 @@ export const Accounts: GenService<{
   /**
    * Says whether the sign-in of an older generation of the app, which asks no code, may let an account in; to be asked after its own
    * password check. It may where two-step verification is off and the version is served. The answer stands in the account's login activity;
-   * the same one again, to that kind of app and from that network (IPv4 /24, IPv6 /48), after an hour. Needs the scope `legacy`.
+   * a refusal again, of that kind of app and from that network (IPv4 /24, IPv6 /48), after an hour. The owner is told of an odd one that it allows. Needs the scope `legacy`.
    *
    * Errors: `ACCOUNT_UNKNOWN`.
    *
