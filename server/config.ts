@@ -106,6 +106,8 @@ export interface DirectoryConfig {
   readonly token: string | undefined;
   /** Certificates to trust instead of the system's, PEM. */
   readonly ca: string | undefined;
+  /** Whether passwords may go there in cleartext off loopback. */
+  readonly cleartext: boolean;
   readonly patienceMs: number;
 }
 
@@ -325,9 +327,9 @@ function refuseUnfit(env: Environment, config: Config, unfit: (fault: string) =>
     unfit('COUNTERSIGN_PUBLIC_URL takes a URL that begins with https:// in production');
   }
   const elsewhere = config.directory && new URL(config.directory.url);
-  if (elsewhere?.protocol === 'http:' && !isLoopback(elsewhere.hostname) && !config.proxyEndsTls) {
+  if (elsewhere?.protocol === 'http:' && !isLoopback(elsewhere.hostname) && !config.directory?.cleartext) {
     unfit(
-      'COUNTERSIGN_DIRECTORY_URL is not loopback and would carry passwords in cleartext: it takes https://, or set COUNTERSIGN_PROXY_ENDS_TLS=yes where a proxy on the way speaks TLS',
+      'COUNTERSIGN_DIRECTORY_URL is not loopback and would carry passwords in cleartext: it takes https://, or set COUNTERSIGN_DIRECTORY_CLEARTEXT=yes where something on the way encrypts',
     );
   }
   for (const [setting, { host }, ownTls, certificate] of [
@@ -414,7 +416,8 @@ function directory(env: Environment): DirectoryConfig | undefined {
   const token = bearerToken(env, 'COUNTERSIGN_DIRECTORY_TOKEN');
   const ca = pemOf(env, 'COUNTERSIGN_DIRECTORY_CA', certificateFile, parseCertificates);
   const patienceMs = duration(env, 'COUNTERSIGN_DIRECTORY_PATIENCE', '2s', '100ms', '30s');
-  if (place !== undefined) return { url: place, token, ca, patienceMs };
+  const cleartext = oneOf(env, 'COUNTERSIGN_DIRECTORY_CLEARTEXT', ['yes', 'no'], 'no') === 'yes';
+  if (place !== undefined) return { url: place, token, ca, cleartext, patienceMs };
   // Or sign-ins would go to a directory of our own that knows nobody.
   if (token !== undefined) together({ COUNTERSIGN_DIRECTORY_TOKEN: token, COUNTERSIGN_DIRECTORY_URL: place });
   if (ca !== undefined) together({ COUNTERSIGN_DIRECTORY_CA: ca, COUNTERSIGN_DIRECTORY_URL: place });

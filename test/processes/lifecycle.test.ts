@@ -103,6 +103,7 @@ const wrong: Readonly<Record<string, readonly [value: string, takes: string]>> =
   COUNTERSIGN_HASHES_AT_ONCE: ['4', 'from 1 to 3'],
   COUNTERSIGN_LOG_LEVEL: ['loud', 'debug or info or warn or error or silent'],
   COUNTERSIGN_PROXY_ENDS_TLS: ['maybe', 'yes or no'],
+  COUNTERSIGN_DIRECTORY_CLEARTEXT: ['1', 'yes or no'],
   COUNTERSIGN_CODE_DIGITS: ['5', 'from 6 to 9'],
   COUNTERSIGN_CODE_LIFETIME: ['11m', 'from 1m to 10m'],
   COUNTERSIGN_CODE_ATTEMPTS: ['11', 'from 1 to 10'],
@@ -285,16 +286,22 @@ describe('settings', () => {
     });
   });
 
-  test('production sends no password in cleartext off loopback, unless a proxy ends TLS', async () => {
+  test('production sends no password in cleartext off loopback, unless that is said to be meant, and not of a proxy in front', async () => {
     const name = 'COUNTERSIGN_DIRECTORY_URL';
-    const { code, stderr } = await endOf({ ...env(), [name]: 'http://s3cret-word.example.com:50051' });
-    expect(code).toBe(78);
-    expect(stderr).toMatch(new RegExp(`^countersign: ${name} [^\\n]*COUNTERSIGN_PROXY_ENDS_TLS=yes[^\\n]*\\n$`));
-    expect(stderr).not.toContain('s3cret-word');
+    for (const COUNTERSIGN_PROXY_ENDS_TLS of ['no', 'yes']) {
+      const { code, stderr } = await endOf({
+        ...env(),
+        COUNTERSIGN_PROXY_ENDS_TLS,
+        [name]: 'http://s3cret-word.example.com:50051',
+      });
+      expect(code).toBe(78);
+      expect(stderr).toMatch(new RegExp(`^countersign: ${name} [^\\n]*COUNTERSIGN_DIRECTORY_CLEARTEXT=yes[^\\n]*\\n$`));
+      expect(stderr).not.toContain('s3cret-word');
+    }
     for (const settings of [
       { [name]: 'http://127.0.0.1:1' },
       { [name]: 'http://[::1]:1' },
-      { [name]: 'http://directory.example.com:1', COUNTERSIGN_PROXY_ENDS_TLS: 'yes' },
+      { [name]: 'http://directory.example.com:1', COUNTERSIGN_DIRECTORY_CLEARTEXT: 'yes' },
     ]) {
       const server = await serve({ ...env(), ...settings });
       await server.kill();
