@@ -87,12 +87,24 @@ export function decideFor<T>(
   });
 }
 
-/** The caller's account as the directory knows it. Refuses where it is gone. */
+/**
+ * The caller's account as the directory knows it. Where it is gone there alone, that may be a directory that has lost its memory: the
+ * app must not forget its session for it, so that is an outage.
+ */
 export async function directoryAccountOf(deps: Deps, caller: SignedInCaller): Promise<DirectoryAccount> {
-  const account = await deps.directory.getAccount(caller.session.accountId);
-  if (account === undefined) throw new DomainError({ reason: 'SESSION_INVALID', cause: 'UNKNOWN' });
-  return account;
+  const { accountId } = caller.session;
+  const directory = await deps.directory.getAccount(accountId);
+  if (directory !== undefined) return directory;
+  const isGone = (await deps.store.findAccount(accountId)) === undefined;
+  throw new DomainError(
+    isGone
+      ? { reason: 'SESSION_INVALID', cause: 'UNKNOWN' }
+      : { reason: 'DEPENDENCY_UNAVAILABLE', retryAfterMs: forgottenMs },
+  );
 }
+
+/** A directory that has lost an account finds it again within minutes, or not at all. */
+const forgottenMs = 30_000;
 
 /** An event of this moment, with what is usual for it; `more` says the rest. */
 export function eventOf(

@@ -175,14 +175,17 @@ describe('an account', () => {
     expect((await signIn(person)).result.case).toBe('challengeGrant');
   });
 
-  test('that its system no longer knows is signed out where its address is needed, and its mails end', async () => {
+  test('that its system no longer knows keeps its session and the app its tokens, and its mails end', async () => {
     const person = somebody();
     const { client, session } = await server.signInNewDevice(person);
     const mails = 'select from delivery where account_id = $1';
     const before = (await server.query(mails, [person.accountId])).length;
     directory.behave(() => ({ account: undefined }));
     const refused = await refusal(client.twoStepAuth.getSettings({}));
-    expect(refused).toMatchObject({ reason: 'SESSION_INVALID', reasonMetadata: { cause: 'UNKNOWN' } });
+    expect(refused).toMatchObject({ reason: 'DEPENDENCY_UNAVAILABLE', retryAfter: 30_000 });
+    directory.behave(honest);
+    await client.twoStepAuth.getSettings({});
+    directory.behave(() => ({ account: undefined }));
     await passwordChanged(person);
     await eventually(10_000, async () => {
       const dropped = `${mails} and answer = 'not sent: the account is gone' and state = 'FAILED'`;
