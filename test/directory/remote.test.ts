@@ -141,6 +141,19 @@ describe('an account', () => {
     expect(await server.query(`select account_id from account where account_id not like 'user/%'`)).toEqual([]);
   });
 
+  test('has no budget of guesses for each spelling that its system takes for its address', async () => {
+    const { email } = somebody();
+    const spellings = ['á', 'à', 'â', 'ä', 'ã', 'å', 'ā', 'ă', 'ą', '\u0001a', 'a\u00ad', 'a\u200b', 'a\u0301\u0302'];
+    const plain = (typed: string) => typed.normalize('NFD').replace(/[\p{M}\p{C}]/gu, '');
+    directory.behave((asked) => honest({ ...asked, email: plain(asked.email).replace(/a/, 'e') }));
+    const reasons: unknown[] = [];
+    for (const spelling of spellings) {
+      const typed = email.replace('e', spelling);
+      reasons.push((await refusal(signIn({ email: typed, password: 'wrong' }))).reason);
+    }
+    expect(reasons.slice(-3)).toEqual(times(3, () => 'RATE_LIMITED'));
+  });
+
   test('is not asked for at the word of a device that nobody has: the budget comes first', async () => {
     const { email, accountId } = somebody();
     const stranger = { email, password: 'wrong', device: iphone, deviceToken: secrets.issue(accountId).token };

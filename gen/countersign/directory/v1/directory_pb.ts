@@ -202,7 +202,8 @@ export const LookUpAccountResponseSchema: GenMessage<LookUpAccountResponse> = /*
 export const Directory: GenService<{
   /**
    * Compares a password. Countersign bounds the guesses at an address before it asks, and takes addresses for one that differ by case,
-   * surrounding spaces or Unicode form (NFKC) alone: a directory that takes more for one account (dots, `+tags`) should bound guesses too.
+   * surrounding spaces or Unicode form (NFKC) alone; what has other characters than ASCII, which a collation may take for them (MySQL's
+   * `utf8mb4_0900_ai_ci`), shares one bound. A directory that takes more for one account (dots, `+tags`) should bound guesses too.
    * The IP address of the person is told for whatever else it watches.
    *
    * An unknown address and a wrong password get the same answer, without an account, and should take the same time. The account must be
