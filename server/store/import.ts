@@ -1,6 +1,7 @@
 // Many accounts at once, of another system: each or none, in a handful of statements.
 
 import { sql } from 'kysely';
+import { newAccount } from '../domain/account.ts';
 import { decideImport, type ImportResult } from '../domain/import.ts';
 import type { ImportEntry } from '../flows/ports.ts';
 import { type Db, statement } from './statement.ts';
@@ -26,6 +27,10 @@ interface Columns {
   readonly locales: readonly string[];
   readonly passwordHashes: readonly string[];
   readonly createTimes: readonly Date[];
+  readonly twoStepEnabled: readonly boolean[];
+  readonly passwordChangeRequired: readonly boolean[];
+  readonly passwordVersions: readonly number[];
+  readonly wrongCodes: readonly number[];
 }
 
 // Both in an order that every import has, ids before addresses: of two at once one waits for the other, and none for both.
@@ -33,8 +38,9 @@ const insertAccounts = statement<Columns, { readonly accountId: string }>(
   (_, p) => sql`
     insert into account
       (account_id, create_time, two_step_enabled, password_change_required, password_version, wrong_codes)
-    select account_id, create_time, true, false, 1, 0
-    from unnest(${p.accountIds}::text[], ${p.createTimes}::timestamptz[]) as entry (account_id, create_time)
+    select *
+    from unnest(${p.accountIds}::text[], ${p.createTimes}::timestamptz[], ${p.twoStepEnabled}::boolean[],
+      ${p.passwordChangeRequired}::boolean[], ${p.passwordVersions}::integer[], ${p.wrongCodes}::integer[]) as entry (account_id)
     order by account_id collate "C"
     on conflict do nothing
     returning account_id`,
@@ -83,6 +89,7 @@ export async function importAccounts(
 }
 
 function columnsOf(entries: readonly ImportEntry[]): Columns {
+  const accounts = entries.map(({ accountId, createTime }) => newAccount(accountId, createTime));
   return {
     accountIds: entries.map(({ accountId }) => accountId),
     emails: entries.map(({ email }) => email),
@@ -90,5 +97,9 @@ function columnsOf(entries: readonly ImportEntry[]): Columns {
     locales: entries.map(({ locale }) => locale),
     passwordHashes: entries.map(({ passwordHash }) => passwordHash),
     createTimes: entries.map(({ createTime }) => createTime),
+    twoStepEnabled: accounts.map(({ twoStepEnabled }) => twoStepEnabled),
+    passwordChangeRequired: accounts.map(({ passwordChangeRequired }) => passwordChangeRequired),
+    passwordVersions: accounts.map(({ passwordVersion }) => passwordVersion),
+    wrongCodes: accounts.map(({ wrongCodes }) => wrongCodes),
   };
 }

@@ -10,6 +10,7 @@ describe.each([
   'codes-by-push',
   'codes-in-app',
   'login-activity',
+  'removal-interleaved',
   'report',
   'sessions',
   'settings',

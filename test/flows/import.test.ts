@@ -4,12 +4,14 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ImportOutcome } from '../../gen/countersign/internal/v1/accounts_pb.ts';
-import { ourForm } from '../../server/directory/passwords.ts';
+import { startApp } from '../../server/app.ts';
+import { createPasswords, ourForm, type Passwords } from '../../server/directory/passwords.ts';
+import { createLog } from '../../server/platform/log.ts';
 import { outcomesAtOnce, times } from '../support/at-once.ts';
 import { eventually } from '../support/eventually.ts';
 import { type ForeignHash, foreignHashes } from '../support/foreign-hashes.ts';
 import { refusal } from '../support/refusal.ts';
-import { iphone, startTestServer, type TestServer } from '../support/server.ts';
+import { iphone, startTestServer, type TestServer, testConfig } from '../support/server.ts';
 import { startStatementProxy } from '../support/statement-proxy.ts';
 
 let server: TestServer;
@@ -43,7 +45,9 @@ const outcomesOf = async (accounts: readonly Given[], at = server) =>
 
 const rowOf = async (email: string) => {
   const [row] = await server.query(
-    'select password_hash, password_as_typed, password_version from directory_account join account using (account_id) where email = $1',
+    `select password_hash, password_as_typed,
+       (password_version - mod((extract(epoch from account.create_time) * 1000)::bigint, 1073741824))::int as password_changes
+     from directory_account join account using (account_id) where email = $1`,
     [email],
   );
   return row;
@@ -279,11 +283,11 @@ describe('signing in', () => {
       const email = emailOf(foreign);
       const wrong = await refusal(signIn(email, `${foreign.password}x`));
       expect(wrong.reason).toBe('CREDENTIALS_INCORRECT');
-      expect(await rowOf(email)).toEqual({ password_hash: foreign.hash, password_as_typed: true, password_version: 1 });
+      expect(await rowOf(email)).toEqual({ password_hash: foreign.hash, password_as_typed: true, password_changes: 0 });
       const { result } = await signIn(email, foreign.password);
       expect(result.case).toBe('challengeGrant');
       const renewed = await rowOf(email);
-      expect(renewed).toMatchObject({ password_as_typed: false, password_version: 1 });
+      expect(renewed).toMatchObject({ password_as_typed: false, password_changes: 0 });
       expect(String(renewed?.['password_hash']).startsWith(`${ourForm}$`)).toBe(true);
 
       // It was no change of the password: the challenge is open, nothing is told, and a code signs in.
@@ -312,20 +316,33 @@ describe('signing in', () => {
   });
 
   test('a password that was set meanwhile is not undone by a renewal', async () => {
-    // Slow enough for something to happen in between.
-    const slow = '$scrypt$ln=16,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E';
+    const hash = '$scrypt$ln=16,r=8,p=1$aM15713r3Xsvxbi31lqr1Q$nFNh2CVHVjNldFVKDHDlm4CbdRSCdEBsjjJxD+iCs5E';
     const email = 'overtaken@example.com';
-    const [imported] = await importAccounts([{ email, passwordHash: slow }]);
-    const signingIn = signIn(email, 'password').then(
-      () => 'OK',
-      (error: unknown) => (error as { reason: string }).reason,
-    );
+    const [imported] = await importAccounts([{ email, passwordHash: hash }]);
+    const real = createPasswords(1, 20);
+    const [compared, overtaken] = [Promise.withResolvers<boolean>(), Promise.withResolvers<void>()];
+    const verify: Passwords['verify'] = async (stored, typed) => {
+      compared.resolve(await real.verify(stored, typed));
+      await overtaken.promise;
+      return compared.promise;
+    };
+    const config = testConfig({ databaseUrl: server.databaseUrl, smtpUrl: server.mail.url });
+    const third = await startApp(config, createLog('silent'), server.clock, { ...real, verify });
     const password = 'another battery staple';
-    await server.service.accounts.setPassword({ accountId: imported?.accountId ?? '', password });
-    await signingIn;
-    await eventually(5_000, async () => expect((await signIn(email, password)).result.case).toBe('challengeGrant'));
+    try {
+      const client = server.appClientAt(third.publicAddress);
+      const signingIn = refusal(client.twoStepAuth.signIn({ email, password: 'password', device: iphone }));
+      expect(await compared.promise).toBe(true);
+      await server.service.accounts.setPassword({ accountId: imported?.accountId ?? '', password });
+      overtaken.resolve();
+      expect((await signingIn).reason).toBe('CREDENTIALS_INCORRECT');
+    } finally {
+      overtaken.resolve();
+      await third.stop();
+    }
+    expect((await signIn(email, password)).result.case).toBe('challengeGrant');
     expect((await refusal(signIn(email, 'password'))).reason).toBe('CREDENTIALS_INCORRECT');
-    expect(await rowOf(email)).toMatchObject({ password_as_typed: false, password_version: 2 });
+    expect(await rowOf(email)).toMatchObject({ password_as_typed: false, password_changes: 1 });
   });
 
   test('bcrypt stays where more was typed than it looks at', async () => {
@@ -352,7 +369,7 @@ describe('signing in', () => {
     ]);
     const newPassword = 'Zwölf Boxkämpfer jagen';
     await client.account.changePassword({ currentPassword: foreign.password, newPassword });
-    expect(await rowOf(email)).toMatchObject({ password_as_typed: false, password_version: 2 });
+    expect(await rowOf(email)).toMatchObject({ password_as_typed: false, password_changes: 1 });
     expect((await signIn(email, newPassword)).result.case).toBe('challengeGrant');
   });
 });
@@ -364,4 +381,21 @@ test('an imported account is erased like any other', async () => {
   await server.service.accounts.deleteAccount({ accountId: 'erased' });
   expect(await rowOf(email)).toBeUndefined();
   expect(await outcomesOf([{ accountId: 'erased', email }])).toEqual([CREATED]);
+});
+
+test('what was promised to an account that was erased does not hold for one that comes with its id', async () => {
+  const email = 'promised@example.com';
+  const imported = { accountId: 'promised', email };
+  await importAccounts([imported]);
+  await server.appClient().account.requestPasswordReset({ email });
+  const resetToken = await eventually(10_000, async () => {
+    const mail = server.mail.mails.find(({ to }) => to === email);
+    const token = /token=(\S+)/.exec(mail?.text ?? '')?.[1];
+    expect(token).toBeDefined();
+    return decodeURIComponent(token ?? '');
+  });
+  await server.service.accounts.deleteAccount({ accountId: 'promised' });
+  expect(await outcomesOf([imported])).toEqual([CREATED]);
+  const reset = server.appClient().account.resetPassword({ resetToken, newPassword: 'Zwölf Boxkämpfer jagen' });
+  expect((await refusal(reset)).reason).toBe('RESET_TOKEN_INVALID');
 });
