@@ -20,6 +20,12 @@ export function writerOf({ directoryWriter }: Pick<Deps, 'directoryWriter'>): Di
   return directoryWriter;
 }
 
+/** A new account's entry, as it is asked for. */
+export const newEntry = ({ email, locale }: Pick<DirectoryAccount, 'email' | 'locale'>) => ({
+  email: email.trim(),
+  locale: locale || 'en',
+});
+
 export interface AccountDetails extends DirectoryAccount {
   readonly account: Account;
   readonly verificationLocked: boolean;
@@ -34,8 +40,7 @@ export async function createAccount(
   const now = deps.clock.now();
   const entry = {
     accountId: deps.random.uuid(now),
-    email: request.email.trim(),
-    locale: request.locale || 'en',
+    ...newEntry(request),
     passwordHash: await writer.hashPassword(request.password),
     createTime: now,
   };
@@ -106,12 +111,20 @@ export async function setPassword(deps: Deps, accountId: string, password: strin
 }
 
 /**
+ * Whether there is such an account. One that has no row here yet has it from now on: the directory has named it. Where there is a row the
+ * directory is not asked, so what is done by an account's id is done while that is away, too.
+ */
+export async function meetAccount(deps: CommonDeps, accountId: string): Promise<boolean> {
+  const account = (await deps.store.findAccount(accountId)) ?? (await deps.directory.getAccount(accountId));
+  return account !== undefined;
+}
+
+/**
  * Takes note that an account has a new password in the customer's system: it brings all that SetPassword brings. Returns how many
  * sessions it ended.
  */
 export async function reportNewPassword(deps: Deps, accountId: string): Promise<number> {
-  // Named by the directory, it has its row: the owner is to be told also where nobody has signed in yet.
-  if ((await deps.store.findAccount(accountId)) === undefined) await deps.directory.getAccount(accountId);
+  await meetAccount(deps, accountId);
   return noteNewPassword(deps, accountId, undefined);
 }
 
@@ -129,6 +142,7 @@ function noteNewPassword(deps: Deps, accountId: string, passwordHash: string | u
 
 /** Forgets the wrong codes, and so lifts a wait or a lock. */
 export async function resetVerification(deps: Deps, accountId: string): Promise<AccountDetails> {
+  await meetAccount(deps, accountId);
   await decide(deps, accountId, async (tx) => {
     const account = await tx.account;
     if (account === undefined) return refuse({ reason: 'ACCOUNT_UNKNOWN' });

@@ -4,7 +4,7 @@ import { normaliseEmail } from '../domain/email.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { ImportResult } from '../domain/import.ts';
 import { hashForms, parsePasswordHash } from '../domain/password-hash.ts';
-import { type Deps, writerOf } from './accounts.ts';
+import { type Deps, newEntry, writerOf } from './accounts.ts';
 
 export interface ImportRequest {
   /** Empty: it gets a new one. */
@@ -26,12 +26,11 @@ export async function importAccounts(deps: Deps, accounts: readonly ImportReques
   if (violations.length > 0) throw new DomainError({ reason: 'REQUEST_INVALID', violations });
   const now = deps.clock.now();
   return writer.importAccounts(
-    accounts.map(({ accountId, email, locale, passwordHash }) => ({
+    accounts.map(({ accountId, passwordHash, ...entry }) => ({
       accountId: accountId || deps.random.uuid(now),
       keepsId: accountId !== '',
-      email: email.trim(),
-      normalisedEmail: normaliseEmail(email),
-      locale: locale || 'en',
+      ...newEntry(entry),
+      normalisedEmail: normaliseEmail(entry.email),
       passwordHash,
       createTime: now,
     })),

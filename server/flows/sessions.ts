@@ -14,7 +14,7 @@ import {
   sessionExpireTime,
 } from '../domain/session.ts';
 import { isTrusted } from '../domain/trust.ts';
-import { type Deps as AccountsDeps, reportNewPassword } from './accounts.ts';
+import { type Deps as AccountsDeps, meetAccount, reportNewPassword } from './accounts.ts';
 import {
   type Caller,
   type Deps,
@@ -276,6 +276,7 @@ export async function revokeSessions(
   const all = filter.deviceId === undefined && filter.sessionId === undefined;
   if (cause === 'PASSWORD_CHANGED' && all && deps.directoryWriter === undefined)
     return reportNewPassword(deps, accountId);
+  await meetAccount(deps, accountId);
   const now = deps.clock.now();
   return decide(deps, accountId, async (tx) => {
     const [account, ended] = await Promise.all([tx.account, tx.countLiveSessions(filter)]);
@@ -303,11 +304,11 @@ export async function listSessions(
   count: number,
 ): Promise<SessionPage> {
   const now = deps.clock.now();
-  const [account, { sessions, next }] = await Promise.all([
-    deps.store.findAccount(accountId),
+  const [isKnown, { sessions, next }] = await Promise.all([
+    meetAccount(deps, accountId),
     deps.store.listSessions(accountId, before, now, count),
   ]);
-  if (account === undefined) throw new DomainError({ reason: 'ACCOUNT_UNKNOWN' });
+  if (!isKnown) throw new DomainError({ reason: 'ACCOUNT_UNKNOWN' });
   const listed = sessions.map(({ session, device }) => ({
     session,
     device,

@@ -141,6 +141,22 @@ describe('an account', () => {
     expect(await server.query(`select account_id from account where account_id not like 'user/%'`)).toEqual([]);
   });
 
+  test('that nobody has named yet is no unknown one to who asks by its id', async () => {
+    const { accounts, sessions } = server.service;
+    const reason = RevocationReason.ADMINISTRATIVE;
+    expect((await sessions.listSessions(somebody())).sessions).toEqual([]);
+    expect((await sessions.revokeSessions({ accountId: somebody().accountId, reason })).revokedSessions).toBe(0);
+    const person = somebody();
+    expect((await accounts.resetVerification(person)).account?.accountId).toBe(person.accountId);
+    for (const call of [
+      sessions.listSessions({ accountId: 'nobody' }),
+      sessions.revokeSessions({ accountId: 'nobody', reason }),
+      accounts.resetVerification({ accountId: 'nobody' }),
+    ]) {
+      expect((await refusal(call)).reason).toBe('ACCOUNT_UNKNOWN');
+    }
+  });
+
   test('has no budget of guesses for each spelling that its system takes for its address', async () => {
     const { email } = somebody();
     const spellings = ['á', 'à', 'â', 'ä', 'ã', 'å', 'ā', 'ă', 'ą', '\u0001a', 'a\u00ad', 'a\u200b', 'a\u0301\u0302'];
