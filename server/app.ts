@@ -84,6 +84,8 @@ const graceMs = 10_000;
 const healthEveryMs = 500;
 /** The mix of the forms that hashes are kept in changes slowly. */
 const decoysEveryMs = 600_000;
+/** Where it could not be read. */
+const decoysAgainMs = 5_000;
 
 /** @param hashing what compares passwords, where it is not argon2id: benches measure all the rest without it. */
 export async function startApp(config: AppConfig, log: Logger, clock: Clock, hashing?: Passwords): Promise<App> {
@@ -267,12 +269,20 @@ async function openDirectory(
   }
   const passwords = hashing ?? createPasswords(config.hashesAtOnce, 200);
   const decoys = createDecoys(() => readHeldForms(database), draw, log);
-  await decoys.refresh();
-  const mixing = setInterval(() => void decoys.refresh(), decoysEveryMs);
+  let closed = false;
+  const mix = async () => {
+    const read = await decoys.refresh();
+    if (!closed) mixing = setTimeout(mix, read ? decoysEveryMs : decoysAgainMs);
+  };
+  let mixing: NodeJS.Timeout | undefined;
+  await mix();
   return {
     directory: createEmbeddedDirectory(createDirectoryEntries(database), passwords, decoys),
-    directoryWriter: createDirectoryWriter(database, passwords.hash),
-    closeDirectory: () => clearInterval(mixing),
+    directoryWriter: createDirectoryWriter(database, passwords.hash, decoys.refresh),
+    closeDirectory: () => {
+      closed = true;
+      clearTimeout(mixing);
+    },
   };
 }
 

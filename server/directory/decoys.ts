@@ -21,8 +21,8 @@ export interface HeldForm {
 export interface Decoys {
   /** Always the same for an address, as long as the mix of forms stays. */
   for(email: string): StoredPassword;
-  /** Reads the mix anew; that of before stays where it can't be read. */
-  refresh(): Promise<void>;
+  /** Reads the mix anew. False where it can't be read, and that of before stays. */
+  refresh(): Promise<boolean>;
 }
 
 interface Decoy {
@@ -51,10 +51,17 @@ export function createDecoys(sample: () => Promise<readonly HeldForm[]>, draw: D
     },
     refresh: async () => {
       try {
-        const held = decoysOf(await sample());
+        const forms = await sample();
+        const held = decoysOf(forms);
+        const unknown = forms.length - held.length;
+        if (unknown > 0) log.error({ forms: unknown }, 'passwords are kept in forms that are not known');
         decoys = held.length > 0 ? held : decoysOf([ours]);
+        return true;
       } catch (error) {
-        if (!isAway(error)) log.error({ err: error }, 'the forms of passwords could not be read');
+        const said = 'the forms of passwords could not be read; unknown addresses may be told by the time they take';
+        if (isAway(error)) log.warn({}, said);
+        else log.error({ err: error }, said);
+        return false;
       }
     },
   };

@@ -15,6 +15,7 @@ export interface ImportKey {
   /** Whether it is the other system's. */
   readonly keepsId: boolean;
   readonly normalisedEmail: string;
+  readonly passwordHash: string;
 }
 
 /** The accounts that are there already, as far as they have one of those addresses or ids. */
@@ -24,18 +25,22 @@ export interface Taken {
   readonly accountIds: ReadonlySet<string>;
 }
 
-/** One result for each, in their order. Of two with one address or id the first counts; the other finds it there. */
+/** One result for each, in their order. Of two with one address or id the first counts; the other finds it there, if its
+ * hash is the same: else they are two people. */
 export function decideImport(entries: readonly ImportKey[], taken: Taken): readonly ImportResult[] {
   const ownerOf = new Map(taken.ownerOf);
   const accountIds = new Set(taken.accountIds);
-  return entries.map(({ accountId, keepsId, normalisedEmail }) => {
+  const hashOf = new Map<string, string>();
+  return entries.map(({ accountId, keepsId, normalisedEmail, passwordHash }) => {
     const owner = ownerOf.get(normalisedEmail);
     if (owner !== undefined) {
-      return { outcome: keepsId && owner !== accountId ? 'CONFLICT' : 'EXISTS', accountId: owner };
+      const isAnother = (keepsId && owner !== accountId) || (hashOf.get(owner) ?? passwordHash) !== passwordHash;
+      return { outcome: isAnother ? 'CONFLICT' : 'EXISTS', accountId: owner };
     }
     if (accountIds.has(accountId)) return { outcome: 'CONFLICT', accountId };
     ownerOf.set(normalisedEmail, accountId);
     accountIds.add(accountId);
+    hashOf.set(accountId, passwordHash);
     return { outcome: 'CREATED', accountId };
   });
 }

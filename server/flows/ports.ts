@@ -149,7 +149,6 @@ export interface HashRenewal {
 
 /** An account of another system that is to be taken over. */
 export interface ImportEntry extends DirectoryAccount, ImportKey {
-  readonly passwordHash: string;
   readonly createTime: Date;
 }
 

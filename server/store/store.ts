@@ -242,9 +242,11 @@ export function createMetAccounts(database: Database, now: () => Date): MetAccou
 const mostLaps = 10;
 
 /** Creates accounts of the embedded directory. */
+/** @param onImported is waited for where an import has created accounts. */
 export function createDirectoryWriter(
   database: Database,
   hashPassword: (password: string) => Promise<string>,
+  onImported: () => Promise<unknown>,
 ): DirectoryWriter {
   return {
     hashPassword,
@@ -264,11 +266,13 @@ export function createDirectoryWriter(
       const overtaken = new Error('another transaction came in between');
       for (let lap = 0; lap < mostLaps; lap++) {
         try {
-          return await database.transaction(async (db) => {
+          const imported = await database.transaction(async (db) => {
             const results = await importAccounts(db, entries);
             if (results === undefined) throw overtaken;
             return results;
           });
+          if (imported.some(({ outcome }) => outcome === 'CREATED')) await onImported();
+          return imported;
         } catch (error) {
           if (error !== overtaken) throw error;
         }

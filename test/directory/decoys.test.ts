@@ -3,9 +3,11 @@
 
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { createServiceClient } from '../../clients/service/client.ts';
 import { startApp } from '../../server/app.ts';
 import { createDecoys, type HeldForm } from '../../server/directory/decoys.ts';
 import { createPasswords, ourForm, type Passwords } from '../../server/directory/passwords.ts';
+import { DomainError } from '../../server/domain/errors.ts';
 import { parsePasswordHash } from '../../server/domain/password-hash.ts';
 import { systemClock } from '../../server/platform/clock.ts';
 import { createDraw } from '../../server/platform/draws.ts';
@@ -82,9 +84,14 @@ test('an empty directory has ours; one that can’t be read what it had, and tha
     () => {
       throw new Error('no');
     },
+    () => {
+      throw new DomainError({ reason: 'DEPENDENCY_UNAVAILABLE', retryAfterMs: 1 });
+    },
+    () => [ours(1), held('$6$a$b', 1)],
   ];
   const decoys = createDecoys(async () => answers.shift()?.() ?? [], draw, {
     ...log,
+    warn: (_, message) => told.push(message),
     error: (_, message) => told.push(message),
   });
   const form = () => parsePasswordHash(decoys.for('nobody@example.com').passwordHash)?.form;
@@ -94,9 +101,15 @@ test('an empty directory has ours; one that can’t be read what it had, and tha
   await decoys.refresh();
   expect(form()).toBe('$2b$10');
   expect(told).toEqual([]);
-  await decoys.refresh();
+  expect(await decoys.refresh()).toBe(false);
   expect(form()).toBe('$2b$10');
   expect(told).toHaveLength(1);
+  expect(await decoys.refresh()).toBe(false);
+  expect(told).toHaveLength(2);
+  // A form that the store knows and we do not is told, too.
+  expect(await decoys.refresh()).toBe(true);
+  expect(form()).toBe(ourForm);
+  expect(told).toHaveLength(3);
 });
 
 describe('the forms of a directory', () => {
@@ -167,6 +180,17 @@ test('a server that starts compares unknown addresses with what the directory ho
     }
     expect(compared.map((hash) => parsePasswordHash(hash)?.form)).toEqual(['$2b$12', '$2b$12']);
     expect(compared[1]).not.toBe(compared[0]);
+
+    // After an import here at once.
+    const scrypts = times(100, (at) => ({ email: `scrypt${at}@example.com`, passwordHash: scrypt(1).example }));
+    const { accounts } = createServiceClient({ baseUrl: app.internalAddress, serviceToken: beside.serviceToken });
+    await accounts.batchImportAccounts({ accounts: scrypts });
+    compared.length = 0;
+    for (const email of times(8, (at) => `nobody${at}@example.com`)) {
+      const client = beside.appClientAt(app.publicAddress);
+      await refusal(client.twoStepAuth.signIn({ email, password: 'not this one', device: iphone }));
+    }
+    expect(compared.map((hash) => parsePasswordHash(hash)?.form)).toContain('$scrypt$ln=14,r=8,p=1');
   } finally {
     await app.stop();
     await beside.stop();

@@ -149,11 +149,11 @@ describe('an account', () => {
     const person = somebody();
     expect((await accounts.resetVerification(person)).account?.accountId).toBe(person.accountId);
     for (const call of [
-      sessions.listSessions({ accountId: 'nobody' }),
-      sessions.revokeSessions({ accountId: 'nobody', reason }),
-      accounts.resetVerification({ accountId: 'nobody' }),
+      () => sessions.listSessions({ accountId: 'nobody' }),
+      () => sessions.revokeSessions({ accountId: 'nobody', reason }),
+      () => accounts.resetVerification({ accountId: 'nobody' }),
     ]) {
-      expect((await refusal(call)).reason).toBe('ACCOUNT_UNKNOWN');
+      expect((await refusal(call())).reason).toBe('ACCOUNT_UNKNOWN');
     }
   });
 

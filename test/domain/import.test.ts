@@ -4,10 +4,11 @@ import fc from 'fast-check';
 import { expect, test } from 'vitest';
 import { decideImport, type ImportKey, type Taken } from '../../server/domain/import.ts';
 
-const entry = (accountId: string, normalisedEmail: string, keepsId = true): ImportKey => ({
+const entry = (accountId: string, normalisedEmail: string, keepsId = true, passwordHash = 'hash'): ImportKey => ({
   accountId,
   normalisedEmail,
   keepsId,
+  passwordHash,
 });
 const taken: Taken = { ownerOf: new Map([['a@x', '1']]), accountIds: new Set(['1']) };
 
@@ -29,12 +30,15 @@ test('of two with one address, or one id, in a batch the first is created', () =
     entry('2', 'a@x'),
     entry('new', 'a@x', false),
     entry('1', 'b@x'),
+    // Another person, of a system that tells cases apart.
+    entry('new', 'a@x', false, 'another hash'),
   ];
   expect(decideImport(batch, none).map(({ outcome }) => outcome)).toEqual([
     'CREATED',
     'EXISTS',
     'CONFLICT',
     'EXISTS',
+    'CONFLICT',
     'CONFLICT',
   ]);
 });

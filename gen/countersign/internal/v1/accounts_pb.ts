@@ -549,7 +549,8 @@ export const ImportOutcome = {
   EXISTS: 2,
 
   /**
-   * Its address belongs to an account with another id, or its id to an account with another address; nothing was done.
+   * Its address belongs to an account with another id, its id to an account with another address, or its address stands before it in the
+   * request that creates it, with another hash; nothing was done.
    *
    * @generated from enum value: IMPORT_OUTCOME_CONFLICT = 3;
    */
@@ -701,7 +702,8 @@ export const Accounts: GenService<{
   },
   /**
    * Takes over accounts of another system with the hashes of their passwords, up to 1,000 a call, in one transaction. It may
-   * be repeated: an account that is there already stays as it is, its password too. A hash of another kind than our own is replaced by one
+   * be repeated: an account that is there already stays as it is, its password too. Give ids: without them an account is known by its
+   * address alone, so one whose address has changed since, or that was deleted, is made again. A hash of another kind than our own is replaced by one
    * of ours when its owner signs in. A request in which one account is malformed imports none.
    *
    * Errors: `REQUEST_INVALID`, with fields such as `accounts[3].password_hash`; of many, with as many as headers have room for.
