@@ -16,7 +16,7 @@ import { createRevocationList, type RevokedSession } from './revocation-list.ts'
 import { followRevocations } from './revocations.ts';
 import { type CheckedSession, claimedExpiry, type GenuineToken, readToken } from './tokens.ts';
 
-/** The service token needs the scope `sessions`; `timeoutMs` is 2 s by default. */
+/** The caller needs the scope `sessions`; `timeoutMs` is 2 s by default. */
 export interface SessionCheckerOptions extends ServiceClientOptions {
   /** As the server's COUNTERSIGN_TOKEN_ISSUER, which is `countersign` unless set. */
   readonly issuer: string;

@@ -13,8 +13,8 @@ export { CountersignError } from '../errors.ts';
 export interface ServiceClientOptions {
   /** The internal listener, such as `http://127.0.0.1:9090`. */
   readonly baseUrl: string;
-  /** The service token of this caller. */
-  readonly serviceToken: string;
+  /** The service token of this caller; left out where the certificate in `tls` says who it is. */
+  readonly serviceToken?: string | undefined;
   /** Milliseconds that a call may take; 5 s by default. */
   readonly timeoutMs?: number;
   /**
@@ -45,7 +45,8 @@ export function createServiceTransport(
   connection?: Http2SessionManager,
 ): Transport {
   const authorize: Interceptor = (next) => (req) => {
-    req.header.set('authorization', `Bearer ${serviceToken}`);
+    // A certificate is asked only where no such header came.
+    if (serviceToken !== undefined) req.header.set('authorization', `Bearer ${serviceToken}`);
     return next(req);
   };
   return createGrpcTransport({

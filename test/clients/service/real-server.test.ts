@@ -1,9 +1,13 @@
 // The session checker before the server itself: what its users are told of it in clients/service/README.md.
 
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { expect, onTestFinished, test } from 'vitest';
 import { createSessionChecker } from '../../../clients/service/index.ts';
 import { RevocationReason } from '../../../gen/countersign/internal/v1/sessions_pb.ts';
 import { Channel } from '../../../gen/countersign/v1/challenge_pb.ts';
+import { createAuthority, thisMachine } from '../../support/certificate.ts';
 import { eventually } from '../../support/eventually.ts';
 import { refusal } from '../../support/refusal.ts';
 import { iphone, serviceToken, startTestServer, type TestServer } from '../../support/server.ts';
@@ -90,4 +94,34 @@ test('whatever ends a session is told with its cause', async () => {
     ]),
   );
   expect((await refusal(checker.check(accessToken))).reasonMetadata).toEqual({ cause: 'SIGNED_OUT' });
+});
+
+test('a service that its certificate names needs no token', async () => {
+  const folder = await mkdtemp(join(tmpdir(), 'countersign-checker-'));
+  onTestFinished(() => rm(folder, { recursive: true }));
+  const file = async (name: string, content: string) => {
+    await writeFile(join(folder, name), content);
+    return join(folder, name);
+  };
+  const [servers, clients] = [createAuthority(), createAuthority()];
+  const { cert, key } = servers.issue(thisMachine);
+  const server = await startTestServer({
+    COUNTERSIGN_SERVICE_TOKENS: 'shop.internal:sessions:certificate',
+    COUNTERSIGN_INTERNAL_TLS_CERT: await file('cert', cert),
+    COUNTERSIGN_INTERNAL_TLS_KEY: await file('key', key),
+    COUNTERSIGN_INTERNAL_CLIENT_CA: await file('clients', clients.cert),
+  });
+  onTestFinished(() => server.stop());
+  const checkerNamed = (name: string) => {
+    const checker = createSessionChecker({
+      baseUrl: server.internalUrl,
+      issuer: 'countersign',
+      audience: 'countersign',
+      tls: { ca: servers.cert, ...clients.issue({ dns: [name] }) },
+    });
+    onTestFinished(() => checker.close());
+    return checker;
+  };
+  await checkerNamed('shop.internal').ready(patience);
+  expect((await refusal(checkerNamed('bank.internal').ready(patience))).reason).toBe('SERVICE_TOKEN_INVALID');
 });
