@@ -76,6 +76,8 @@ const pings = { pingIntervalMs: 3_000, pingTimeoutMs: 3_000 };
 /** A token that was found genuine, with its answer, made once. */
 interface Remembered extends GenuineToken {
   readonly answer: Promise<CheckedSession>;
+  /** The server has said that it is good for nothing any more. */
+  isOver: boolean;
 }
 
 export function createSessionChecker(options: SessionCheckerOptions, clock: Clock = systemClock): SessionChecker {
@@ -144,7 +146,7 @@ export function createSessionChecker(options: SessionCheckerOptions, clock: Cloc
     if (hasExpired({ expiresAt: claimedExpiry(token) })) throw sessionInvalid('EXPIRED');
     const genuine = await readToken(token, keys, { issuer, audience });
     if (genuine === undefined) throw sessionInvalid('UNKNOWN');
-    const entry = { ...genuine, answer: Promise.resolve(genuine.session) };
+    const entry = { ...genuine, answer: Promise.resolve(genuine.session), isOver: false };
     remembered.set(tokenHash, entry);
     return entry;
   };
@@ -152,6 +154,8 @@ export function createSessionChecker(options: SessionCheckerOptions, clock: Cloc
     if (hasExpired(entry)) throw sessionInvalid('EXPIRED');
     const revocation = revoked.find(entry.session.sessionId);
     if (revocation !== undefined) throw sessionInvalid(revocation.cause);
+    // Why is not told; refreshing is what tells its holder, as with a token that was void.
+    if (entry.isOver) throw sessionInvalid('EXPIRED');
   };
   /** The long way: the token is new, or to be refused, or the server has to be asked. */
   const checkThoroughly = async (token: string, tokenHash: string, fresh: boolean): Promise<CheckedSession> => {
@@ -164,9 +168,11 @@ export function createSessionChecker(options: SessionCheckerOptions, clock: Cloc
         if (fresh || signal.aborted || !isKnown(entry)) throw error;
         return true;
       });
+      if (!active) {
+        entry.isOver = true;
+        remembered.set(tokenHash, entry);
+      }
       refuseEnded(entry);
-      // Why is not told; refreshing is what tells its holder, as with a token that was void.
-      if (!active) throw sessionInvalid('EXPIRED');
     }
     return entry.session;
   };
@@ -184,7 +190,8 @@ export function createSessionChecker(options: SessionCheckerOptions, clock: Cloc
       if (typeof token !== 'string') return Promise.reject(sessionInvalid('UNKNOWN'));
       const tokenHash = hash('sha256', token, 'binary');
       const entry = remembered.get(tokenHash);
-      const isGood = entry !== undefined && !fresh && !hasExpired(entry) && !isRevoked(entry) && isAllKnown(entry);
+      if (entry === undefined || fresh || entry.isOver) return checkThoroughly(token, tokenHash, fresh);
+      const isGood = !hasExpired(entry) && !isRevoked(entry) && isAllKnown(entry);
       return isGood ? entry.answer : checkThoroughly(token, tokenHash, fresh);
     },
     onRevoked: (listener) => {

@@ -114,7 +114,10 @@ export function grantSession(
   now: Date,
 ): SessionGrant {
   const { session } = opened;
-  const accessTokenExpireTime = new Date(now.getTime() + deps.limits.accessTokenLifetimeMs);
+  // Whoever checks it without asking must not take it for longer than the session lives.
+  const accessTokenExpireTime = new Date(
+    Math.min(now.getTime() + deps.limits.accessTokenLifetimeMs, sessionExpireTime(session, deps.limits).getTime()),
+  );
   const accessToken = deps.tokens.sign({
     accountId: session.accountId,
     sessionId: session.sessionId,

@@ -4,6 +4,7 @@ import { type Timestamp, timestampMs } from '@bufbuild/protobuf/wkt';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { RevocationReason } from '../../gen/countersign/internal/v1/sessions_pb.ts';
 import { Platform } from '../../gen/countersign/v1/device_pb.ts';
+import type { Session } from '../../gen/countersign/v1/session_pb.ts';
 import { refusal } from '../support/refusal.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
 
@@ -85,6 +86,20 @@ describe('a session', () => {
     }
     server.clock.advance(5 * day);
     expect(await causeOf(refresh(newest))).toBe('EXPIRED');
+  });
+
+  test('its access token ends with it at the latest', async () => {
+    const account = await server.createAccount();
+    const { session } = await server.signInNewDevice(account);
+    let newest: Session | undefined = session;
+    for (let days = 25; days < 180; days += 25) {
+      server.clock.advance(25 * day);
+      newest = (await refresh(newest?.refreshToken ?? '')).session;
+    }
+    server.clock.advance(5 * day - 2 * minute);
+    newest = (await refresh(newest?.refreshToken ?? '')).session;
+    const { sessions } = await server.service.sessions.listSessions({ accountId: account.accountId });
+    expect(newest?.accessTokenExpireTime).toEqual(sessions[0]?.expireTime);
   });
 
   test('its access token is good for five minutes', async () => {

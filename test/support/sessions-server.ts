@@ -42,6 +42,8 @@ export interface SessionsServer {
   };
   /** Ends a session, and tells it on the streams that are open. */
   revoke(sessionId: string, cause?: string, revokeTime?: number): void;
+  /** Ends one without a word on any stream. */
+  endSilently(sessionId: string): void;
   /** Breaks the streams that are open. */
   cutStreams(): void;
   /** Takes no more connections, and cuts those that there are. */
@@ -147,6 +149,7 @@ export async function startSessionsServer(
       const value = { accountId: 'anna', deviceId: 'phone', sessionId, cause, revokeTime: timestampFromMs(revokeTime) };
       revocations.push(create(WatchRevocationsResponseSchema, { event: { case: 'revocation', value } }));
     },
+    endSilently: (sessionId) => void ended.add(sessionId),
     cutStreams,
     goDown: async () => {
       const closed = once(server, 'close');

@@ -305,6 +305,21 @@ describe('a revoked session', () => {
   });
 });
 
+test('a token that the server has called inactive is not let in again, however little the stream tells', async () => {
+  const server = await startServer();
+  const checker = checkerOf(server);
+  await checker.ready(patience);
+  const goes = newSession();
+  const token = tokenOf(goes);
+  await checker.check(token);
+  server.endSilently(goes);
+  await checker.check(token);
+  for (const fresh of [true, false, true]) {
+    expect(await refusal(checker.check(token, { fresh }))).toMatchObject(invalid('EXPIRED'));
+  }
+  expect(server.calls.introspections).toBe(1);
+});
+
 describe('a checker whose stream is down', () => {
   test('asks for each call, refuses who is gone and lets in who is not; later it needs not ask any more', async () => {
     const server = await startServer();
