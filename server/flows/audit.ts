@@ -8,27 +8,29 @@ import { refuseBackwards } from './times.ts';
 
 export type AuditDeps = Pick<Deps, 'auditRecords' | 'clock' | 'random'>;
 
-/**
- * Notes what is about to be done. Where that can't be noted it must not be done: refuses with DEPENDENCY_UNAVAILABLE, whatever is
- * wrong.
- */
+/** Notes what is about to be done. Where that is refused it must not be done. */
 export async function openRecord(
   { auditRecords, clock, random }: AuditDeps,
   call: Omit<AuditRecord, 'recordId' | 'outcome'>,
 ): Promise<AuditRecord> {
   const record = { ...call, recordId: random.uuid(clock.now()), outcome: '' };
+  await noted(auditRecords.insert(record));
+  return record;
+}
+
+/** Notes how it ended. Where that is refused, whom it concerned may not be noted. */
+export function completeRecord({ auditRecords }: AuditDeps, record: AuditRecord): Promise<void> {
+  return noted(auditRecords.complete(record));
+}
+
+/** Refuses with DEPENDENCY_UNAVAILABLE, whatever is wrong. */
+async function noted(written: Promise<void>): Promise<void> {
   try {
-    await auditRecords.insert(record);
+    await written;
   } catch (error) {
     if (error instanceof DomainError) throw error;
     throw new DomainError({ reason: 'DEPENDENCY_UNAVAILABLE', retryAfterMs: 1_000 }, { cause: error });
   }
-  return record;
-}
-
-/** Notes how it ended. */
-export function completeRecord({ auditRecords }: AuditDeps, record: AuditRecord): Promise<void> {
-  return auditRecords.complete(record);
 }
 
 /**

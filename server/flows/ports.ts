@@ -590,7 +590,7 @@ export interface AuditPage {
 export interface AuditRecords {
   /** Resolves when the record can't be lost any more. */
   insert(record: AuditRecord): Promise<void>;
-  /** Writes outcome, account and details of one that was inserted. */
+  /** Writes outcome, account and details of one that was inserted. Resolves when an account that is new to it can't be lost any more. */
   complete(record: AuditRecord): Promise<void>;
   /**
    * Records that fit the filter, older than `before` (a record id; null for the newest) and not before `notBefore`, newest first,

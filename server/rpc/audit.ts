@@ -28,6 +28,8 @@ type Details = Readonly<Record<string, string | number | undefined>>;
 interface Description<M extends DescMethodUnary = DescMethodUnary> {
   /** The account; undefined where it is not known, or there are many. */
   whom(request: MessageShape<M['input']>, answer: MessageShape<M['output']> | undefined): string | undefined;
+  /** It changes nothing: where whom it found can't be noted, it need not be told either. */
+  readonly looksUp?: true;
   /** What is undefined is left out. */
   details?(request: MessageShape<M['input']>, answer: MessageShape<M['output']> | undefined): Details;
 }
@@ -44,6 +46,7 @@ const ofAccounts: DescriptionsOf<typeof Accounts, typeof accounts> = {
   createAccount: { whom: (_, answer) => answer?.account?.accountId },
   getAccount: {
     whom: ({ key }, answer) => (key.case === 'accountId' ? key.value : answer?.account?.accountId),
+    looksUp: true,
     details: ({ key }) => ({ by: nameOfKey(key.case) }),
   },
   updateAccount: {
@@ -79,6 +82,7 @@ const ofAccounts: DescriptionsOf<typeof Accounts, typeof accounts> = {
 const ofSessions: DescriptionsOf<typeof Sessions, typeof sessions> = {
   listSessions: {
     whom: ({ accountId }) => accountId,
+    looksUp: true,
     details: (_, answer) => ({ sessions: answer?.sessions.length }),
   },
   revokeSessions: {
@@ -95,6 +99,7 @@ const ofSessions: DescriptionsOf<typeof Sessions, typeof sessions> = {
 const ofSupport: DescriptionsOf<typeof Support, typeof support> = {
   traceChallenge: {
     whom: ({ account }, answer) => (account.case === 'accountId' ? account.value : answer?.trace?.accountId),
+    looksUp: true,
     details: ({ account, challengeId }, answer) => ({
       by: nameOfKey(account.case),
       challenge_id: answer?.trace?.challengeId ?? uuidIn(challengeId),
@@ -102,10 +107,14 @@ const ofSupport: DescriptionsOf<typeof Support, typeof support> = {
   },
   getAccountSecurity: {
     whom: ({ account }, answer) => (account.case === 'accountId' ? account.value : answer?.accountSecurity?.accountId),
+    looksUp: true,
     details: ({ account }) => ({ by: nameOfKey(account.case) }),
   },
   listAuditRecords: {
-    whom: ({ filter }) => filter?.accountId,
+    // An answer without records says nothing of whether there is such an account.
+    whom: ({ filter }, answer) =>
+      answer?.auditRecords.length === 0 && filter?.accountId.includes('@') ? undefined : filter?.accountId,
+    looksUp: true,
     details: ({ filter, pageToken }, answer) => ({
       filter: setOf({
         account_id: filter?.accountId,
@@ -153,23 +162,24 @@ export function auditCalls(deps: AuditDeps, log: Logger): Interceptor {
       ...describe(undefined),
     });
     setAuditRecord(contextValues, record.recordId);
-    const complete = (how: Pick<AuditRecord, 'outcome'> & Partial<AuditRecord>) =>
-      completeRecord(deps, { ...record, ...how }).catch((error: unknown) => {
-        // It is done by now: the answer goes out.
-        const { recordId, rpc, caller } = record;
-        log.error(
-          { recordId, rpc, service: caller, outcome: how.outcome, err: error },
-          'how a call ended is not noted',
-        );
-      });
-    try {
-      const response = await next(req);
-      if (!response.stream) await complete({ outcome: 'OK', ...describe(response.message) });
-      return response;
-    } catch (thrown) {
+    const complete = async (how: Pick<AuditRecord, 'outcome'> & Partial<AuditRecord>) => {
+      const completed = { ...record, ...how };
+      try {
+        await completeRecord(deps, completed);
+      } catch (error) {
+        const { recordId, rpc, caller, accountId, outcome } = completed;
+        const fields = { recordId, rpc, service: caller, accountId, outcome };
+        log.error({ ...fields, err: error }, 'how a call ended is not noted');
+        // What was changed is changed by now: that answer goes out.
+        if (description.looksUp && accountId !== record.accountId) throw error;
+      }
+    };
+    const response = await next(req).catch(async (thrown: unknown) => {
       await complete({ outcome: reasonOf(toConnectError(thrown)) });
       throw thrown;
-    }
+    });
+    if (!response.stream) await complete({ outcome: 'OK', ...describe(response.message) });
+    return response;
   };
 }
 

@@ -19,12 +19,16 @@ export function createAuditRecords(database: Database): AuditRecords {
 
 const insert = statement((db, p: AuditRecord) => db.insertInto('AuditRecord').values(columnValues('AuditRecord', p)));
 
-// Nobody waits for the disk: a crash of PostgreSQL loses how the calls of the last second ended, not that they were.
+// Nobody waits for the disk unless whom it concerned comes only now: a crash of PostgreSQL loses how the calls of the last second
+// ended, not that they were, nor whom they concerned.
 const update = statement<AuditRecord, unknown>(
   (_, p) => sql`
-    with unsynchronised as (select set_config('synchronous_commit', 'off', true))
+    with synchronised as (
+      select set_config('synchronous_commit',
+        case when account_id = ${p.accountId} then 'off' else current_setting('synchronous_commit') end, true)
+      from audit_record where record_id = ${p.recordId}::uuid)
     update audit_record set outcome = ${p.outcome}, account_id = ${p.accountId}, details = ${p.details}::jsonb
-    from unsynchronised where record_id = ${p.recordId}::uuid`,
+    from synchronised where record_id = ${p.recordId}::uuid`,
 );
 
 /** Records that a page looks at, at most: what it costs, however rare a match is. */

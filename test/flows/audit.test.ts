@@ -217,11 +217,15 @@ describe('a call that can not be noted', () => {
     await server.appClient().twoStepAuth.signIn({ ...account, device: { platform: 1 } });
   });
 
-  test('after it was done, is answered all the same, and logged', async () => {
-    const { accountId } = await server.createAccount();
+  const refuseUpdates = async () => {
     await server.query(`
       create or replace function refuse() returns trigger language plpgsql as $$ begin raise 'no more of that'; end $$`);
     await server.query('create trigger broken before update on audit_record for each row execute function refuse()');
+  };
+
+  test('after it was done, is answered all the same, and logged', async () => {
+    const { accountId } = await server.createAccount();
+    await refuseUpdates();
     const record = await recordOf(async (headers) => {
       const { account } = await desk.accounts.updateAccount({ accountId, locale: 'fr' }, { headers });
       expect(account?.locale).toBe('fr');
@@ -238,6 +242,31 @@ describe('a call that can not be noted', () => {
     await refusal(desk.accounts.setPassword({ accountId, password: 'weak' })).then(({ reason }) =>
       expect(reason).toBe('PASSWORD_WEAK'),
     );
+  });
+
+  test('with whom it found, tells nothing of them; one that made somebody is answered, and the log says whom', async () => {
+    const { accountId, email } = await server.createAccount();
+    await refuseUpdates();
+    const [byAddress, byId] = [
+      { case: 'email', value: email },
+      { case: 'accountId', value: accountId },
+    ] as const;
+    for (const call of [
+      () => desk.accounts.getAccount({ key: byAddress }),
+      () => desk.support.getAccountSecurity({ account: byAddress }),
+    ]) {
+      expect(await refusal(call())).toMatchObject({ reason: 'DEPENDENCY_UNAVAILABLE', retryAfter: 1_000 });
+    }
+    await desk.accounts.getAccount({ key: byId });
+    await desk.support.getAccountSecurity({ account: byId });
+    const { account } = await desk.accounts.createAccount({
+      email: `made-${email}`,
+      password: 'correct horse battery',
+    });
+    const lines = server.log
+      .map((text) => JSON.parse(text))
+      .filter(({ msg }) => msg === 'how a call ended is not noted');
+    expect(lines.at(-1)).toMatchObject({ rpc: 'Accounts.CreateAccount', accountId: account?.accountId, outcome: 'OK' });
   });
 });
 

@@ -5,6 +5,7 @@ import { createGrpcTransport } from '@connectrpc/connect-node';
 import { expect, test } from 'vitest';
 import { Accounts, ImportOutcome, LegacyRefusal } from '../../gen/countersign/internal/v1/accounts_pb.ts';
 import { Sessions } from '../../gen/countersign/internal/v1/sessions_pb.ts';
+import { Support } from '../../gen/countersign/internal/v1/support_pb.ts';
 import { Platform } from '../../gen/countersign/v1/device_pb.ts';
 import type { AuditRecord } from '../../server/domain/audit-record.ts';
 import { DomainError } from '../../server/domain/errors.ts';
@@ -24,6 +25,7 @@ const headers = { authorization: `Bearer ${token}`, 'x-request-id': 'the-request
 async function stand(services: {
   accounts?: Partial<ServiceImpl<typeof Accounts>>;
   sessions?: Partial<ServiceImpl<typeof Sessions>>;
+  support?: Partial<ServiceImpl<typeof Support>>;
 }) {
   const seen: AuditRecord[] = [];
   const note = async (record: AuditRecord) => void seen.push(record);
@@ -33,10 +35,14 @@ async function stand(services: {
     list: async () => ({ records: [], next: undefined }),
   };
   const grants = [
-    { name: 'caller', scopes: ['accounts', 'sessions', 'legacy'] as const, hash: hashServiceToken(token) },
+    { name: 'caller', scopes: ['accounts', 'sessions', 'support', 'legacy'] as const, hash: hashServiceToken(token) },
   ];
   const { url } = await serve({
-    routes: (router) => router.service(Accounts, services.accounts ?? {}).service(Sessions, services.sessions ?? {}),
+    routes: (router) =>
+      router
+        .service(Accounts, services.accounts ?? {})
+        .service(Sessions, services.sessions ?? {})
+        .service(Support, services.support ?? {}),
     interceptors: internalInterceptors({
       log: createLog('silent'),
       services: { current: () => grants, onChange: () => {} },
@@ -47,7 +53,13 @@ async function stand(services: {
   });
   const transport = createGrpcTransport({ baseUrl: url });
   const said = () => seen.map(({ recordId: _, ...record }) => record);
-  return { accounts: createClient(Accounts, transport), sessions: createClient(Sessions, transport), seen, said };
+  return {
+    accounts: createClient(Accounts, transport),
+    sessions: createClient(Sessions, transport),
+    support: createClient(Support, transport),
+    seen,
+    said,
+  };
 }
 
 const common = { caller: 'caller', ipAddress: '192.0.2.7', requestId: 'the-request' };
@@ -121,4 +133,13 @@ test('an id that looks like an address is noted once an account was found by it'
   const { accounts, seen } = await stand({ accounts: { resetVerification: () => ({}) } });
   await accounts.resetVerification({ accountId: 'anna@customer' }, { headers });
   expect(seen.map(({ accountId }) => accountId)).toEqual(['', 'anna@customer']);
+});
+
+test.each([
+  ['once records were found by it', [{ recordId: 'one' }], 'anna@customer'],
+  ['never where none were', [], ''],
+])('so is one that records are listed by: %s', async (_, auditRecords, noted) => {
+  const { support, seen } = await stand({ support: { listAuditRecords: () => ({ auditRecords }) } });
+  await support.listAuditRecords({ filter: { accountId: 'anna@customer' } }, { headers });
+  expect(seen.map(({ accountId }) => accountId)).toEqual(['', noted]);
 });

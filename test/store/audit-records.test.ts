@@ -1,5 +1,6 @@
 // The rows of the audit records: what a page reads of them, however many there are and however rare what it looks for is.
 
+import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { AuditFilter } from '../../server/flows/ports.ts';
@@ -82,6 +83,39 @@ test('a page that finds little is short, and says where to go on', async () => {
   expect(records).toEqual([]);
   expect(next).toBe((await idsWhere('true'))[mostScanned - 1]);
   expect((await follow({ rpc: 'Accounts.DeleteAccount' }, 20)).pages).toBe(rows / mostScanned + 1);
+});
+
+test('how a call ended may be lost with PostgreSQL for a moment, whom it concerned not', async () => {
+  await client.query(
+    `do $$ begin execute format('alter database %I set synchronous_commit = on', current_database()); end $$`,
+  );
+  await client.query('create table committed (account_id text, synchronous text)');
+  await client.query(`
+    create function note_commit() returns trigger language plpgsql as $$ begin
+      insert into committed values (new.account_id, current_setting('synchronous_commit')); return null; end $$`);
+  await client.query('create trigger noted after update on audit_record for each row execute function note_commit()');
+  const durable = new Database({ url: testDatabase.url, poolSize: 2, patienceMs: 20_000 });
+  try {
+    const records = createAuditRecords(durable);
+    for (const [opened, completed] of [
+      ['known', 'known'],
+      ['', 'found'],
+      ['', ''],
+    ] as const) {
+      const record = { recordId: randomUUID(), caller: '', rpc: '', ipAddress: '', details: {}, requestId: '' };
+      await records.insert({ ...record, accountId: opened, outcome: '' });
+      await records.complete({ ...record, accountId: completed, outcome: 'OK' });
+      await client.query('delete from audit_record where record_id = $1', [record.recordId]);
+    }
+    expect((await client.query('select account_id, synchronous from committed')).rows).toEqual([
+      { account_id: 'known', synchronous: 'off' },
+      { account_id: 'found', synchronous: 'on' },
+      { account_id: '', synchronous: 'off' },
+    ]);
+  } finally {
+    await durable.close();
+    await client.query('drop trigger noted on audit_record');
+  }
 });
 
 describe('a page reads one range of one index, and no more than it may', () => {
