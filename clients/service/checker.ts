@@ -8,7 +8,7 @@ import { Sessions } from '../../gen/countersign/internal/v1/sessions_pb.ts';
 import { CountersignError } from '../errors.ts';
 import { sleep } from '../streams.ts';
 import { createServiceTransport, type ServiceClientOptions } from './client.ts';
-import { type Clock, systemClock } from './clock.ts';
+import { type Clock, skewMs, systemClock } from './clock.ts';
 import { followKeys } from './keys.ts';
 import { createRecent } from './recent.ts';
 import { sessionInvalid, unavailable } from './refusals.ts';
@@ -33,7 +33,10 @@ export interface SessionCheckerOptions extends ServiceClientOptions {
   readonly rememberedTokens?: number;
   /** How many ended sessions are remembered, at some 300 bytes each; 100,000 by default. */
   readonly rememberedRevocations?: number;
-  /** Told of what goes wrong in the background and is tried again: a stream that broke, keys that could not be had. For a log. */
+  /**
+   * Told of what goes wrong beside the calls: a stream that broke and keys that could not be had, which are tried again; a clock that is
+   * behind. For a log.
+   */
   readonly onProblem?: (problem: CountersignError) => void;
 }
 
@@ -120,8 +123,11 @@ export function createSessionChecker(options: SessionCheckerOptions, clock: Cloc
 
   const hasExpired = ({ expiresAt }: Pick<GenuineToken, 'expiresAt'>) => clock.now() >= expiresAt + clockToleranceMs;
   const isRevoked = ({ session }: GenuineToken) => revoked.find(session.sessionId) !== undefined;
+  /** Whether the clock here is behind that of the server that has issued it: then it would be taken for longer than it lives. */
+  const isAhead = ({ issuedAt }: GenuineToken) => issuedAt > clock.now() + skewMs;
   /** Whether what is known here is new enough to decide about a genuine token. */
-  const isKnown = ({ issuedAt }: GenuineToken) => revocations.staleness() <= maxStalenessMs && revoked.covers(issuedAt);
+  const isKnown = (entry: GenuineToken) =>
+    revocations.staleness() <= maxStalenessMs && revoked.covers(entry.issuedAt) && !isAhead(entry);
   /** Whether it is all that is to say. */
   const isAllKnown = (entry: GenuineToken) => revocations.isFollowing() && isKnown(entry);
 
@@ -146,6 +152,7 @@ export function createSessionChecker(options: SessionCheckerOptions, clock: Cloc
     if (hasExpired({ expiresAt: claimedExpiry(token) })) throw sessionInvalid('EXPIRED');
     const genuine = await readToken(token, keys, { issuer, audience });
     if (genuine === undefined) throw sessionInvalid('UNKNOWN');
+    if (isAhead(genuine)) onProblem(new ConnectError('a token comes from the future: the clock here is behind'));
     const entry = { ...genuine, answer: Promise.resolve(genuine.session), isOver: false };
     remembered.set(tokenHash, entry);
     return entry;

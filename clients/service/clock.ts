@@ -8,3 +8,6 @@ export interface Clock {
 }
 
 export const systemClock: Clock = { now: () => Date.now(), monotonic: () => performance.now() };
+
+/** How far the clocks of two machines may be apart. */
+export const skewMs = 60_000;

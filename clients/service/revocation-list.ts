@@ -1,6 +1,8 @@
 // The sessions that ended before their time, as far back as anybody may still hold a token of theirs. What it has forgotten it
 // knows of: a token that is older than that has to be asked for. Without clock or network.
 
+import { skewMs } from './clock.ts';
+
 /** A session that ended before its time. */
 export interface RevokedSession {
   readonly accountId: string;
@@ -22,8 +24,6 @@ export interface RevocationList {
 
 /** An access token lives 5 minutes, and is nowhere set to live longer than this without a cost: an older one is asked for. */
 const keptMs = 3_600_000;
-/** How far the clocks of two servers may be apart. */
-const skewMs = 60_000;
 
 /** @param most how many it keeps at most: the oldest go first. */
 export function createRevocationList(most: number): RevocationList {

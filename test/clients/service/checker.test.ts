@@ -84,6 +84,38 @@ describe('a good token', () => {
   });
 });
 
+describe('a clock that is behind the server’s', () => {
+  test('by more than a minute does not decide about new tokens: the server is asked, and somebody is told', async () => {
+    const server = await startServer();
+    const problems: string[] = [];
+    const clock = createMovedClock();
+    const checker = checkerOf(server, { onProblem: ({ rawMessage }) => problems.push(rawMessage) }, clock);
+    await checker.ready(patience);
+    const issuedAt = Date.now() + 120_000;
+    const [good, over] = [newSession(), newSession()];
+    server.endSilently(over);
+    const token = tokenOf(good, { issuedAt });
+    await checker.check(token);
+    await checker.check(token);
+    expect(await refusal(checker.check(tokenOf(over, { issuedAt })))).toMatchObject(invalid('EXPIRED'));
+    expect(server.calls.introspections).toBe(3);
+    expect(problems).toEqual(Array(2).fill('a token comes from the future: the clock here is behind'));
+    server.does.introspect = 'fail';
+    expect(await refusal(checker.check(token))).toMatchObject(unavailable);
+    // Put right, it decides again.
+    clock.advance(120_000);
+    await eventually(patience, () => checker.check(token));
+  });
+
+  test('by less decides', async () => {
+    const server = await startServer();
+    const checker = checkerOf(server);
+    await checker.ready(patience);
+    await checker.check(tokenOf(newSession(), { issuedAt: Date.now() + 30_000 }));
+    expect(server.calls.introspections).toBe(0);
+  });
+});
+
 describe('what no server has signed for this service', () => {
   const good = tokenOf('victim');
   const [head, payload, signature] = good.split('.') as [string, string, string];
