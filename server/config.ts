@@ -30,7 +30,7 @@ import {
 import { parseTrustedProxies, type TrustedProxies } from './platform/client-address.ts';
 import { parseKeyEntries } from './platform/key-entries.ts';
 import type { KeySource } from './platform/key-ring.ts';
-import { parseServiceTokens, type ServiceGrant, serviceTokensForm } from './platform/service-tokens.ts';
+import { isBearerToken, parseServiceTokens, type ServiceGrant, serviceTokensForm } from './platform/service-tokens.ts';
 import { checkFit, parseCertificates, parsePrivateKey, type TlsFiles } from './platform/tls-files.ts';
 
 export interface Config {
@@ -551,7 +551,8 @@ function tls(
 function bearerToken(env: Environment, name: string): string | undefined {
   const text = env[name];
   if (text === undefined || text === '') return undefined;
-  return /^[\x21-\x7e]{16,256}$/.test(text) ? text : refuse(name, '16 to 256 printable characters without spaces');
+  const fits = text.length >= 16 && text.length <= 256 && isBearerToken(text);
+  return fits ? text : refuse(name, '16 to 256 letters, digits and characters of -._~+/, = at the end');
 }
 
 function serviceTokens(env: Environment, name: string, fileName: string): readonly ServiceGrant[] {

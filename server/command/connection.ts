@@ -6,6 +6,7 @@ import { CountersignError } from '../../clients/errors.ts';
 import { createServiceClient, type ServiceClient } from '../../clients/service/client.ts';
 import { readCommandConfig } from '../config.ts';
 import { ConfigError, type Environment, isLoopback } from '../environment.ts';
+import { isBearerToken } from '../platform/service-tokens.ts';
 
 export interface ConnectionOptions {
   readonly url?: string;
@@ -48,7 +49,7 @@ async function pemOf<T extends string>(name: T, option: string, path: string | u
 
 async function tokenIn(path: string): Promise<string> {
   const token = (await readFile(path, 'utf8').catch((error) => unreadable('--token-file', path, error))).trim();
-  if (/^[\x21-\x7e]{1,256}$/.test(token)) return token;
+  if (isBearerToken(token)) return token;
   throw new ConfigError(`--token-file ${path} takes a file with a service token on its only line`);
 }
 

@@ -62,6 +62,11 @@ export function parseServiceTokens(text: string): readonly ServiceGrant[] {
   return grants;
 }
 
+/** Whether it can be sent as a bearer token (RFC 6750, 2.1: token68). */
+export function isBearerToken(text: string): boolean {
+  return /^[\w\-.~+/]+=*$/.test(text);
+}
+
 export function hashServiceToken(token: string): Uint8Array {
   return hash('sha256', token, 'buffer');
 }

@@ -3,7 +3,7 @@
 import { type ContextValues, createContextKey, createContextValues, type HandlerContext } from '@connectrpc/connect';
 import type { Caller, SignedInCaller } from '../flows/context.ts';
 import type { SessionRecord } from '../flows/ports.ts';
-import type { Service } from '../platform/service-tokens.ts';
+import { isBearerToken, type Service } from '../platform/service-tokens.ts';
 
 /** The caller of a public RPC. */
 const callerKey = createContextKey<Caller | undefined>(undefined, { description: 'caller' });
@@ -40,8 +40,8 @@ export const cutOf = ({ values }: Pick<HandlerContext, 'values'>): (() => void) 
 
 /** RFC 6750, 2.1. */
 export function bearerOf(header: Headers): string | undefined {
-  const match = /^Bearer +([\w\-.~+/]+=*)$/i.exec(header.get('authorization') ?? '');
-  return match?.[1];
+  const token = /^Bearer +(\S+)$/i.exec(header.get('authorization') ?? '')?.[1];
+  return token !== undefined && isBearerToken(token) ? token : undefined;
 }
 
 export function setCaller(values: ContextValues, caller: Caller): void {

@@ -278,6 +278,9 @@ describe('a token', () => {
       expect(fromFile).toMatchObject({ code: 0, stderr: '' });
       const noFile = await countersign([...args, '--token-file', join(folder, 'none')], { env: without });
       expect(noFile).toMatchObject({ code: 78, stderr: expect.stringContaining('ENOENT') });
+      await writeFile(join(folder, 'no-token'), 'correct!horse,battery');
+      const noToken = await countersign([...args, '--token-file', join(folder, 'no-token')], { env: without });
+      expect(noToken).toMatchObject({ code: 78, stderr: expect.stringContaining('takes a file with a service token') });
 
       const withFolder = { ...without, COUNTERSIGN_DATA_DIR: folder };
       const missing = await countersign(args, { env: withFolder });

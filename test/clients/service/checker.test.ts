@@ -500,7 +500,7 @@ describe('a server that is not there', () => {
   test('that does not take the service token: ready says so at once, calls are refused as unavailable', async () => {
     const server = await startServer();
     const problems: CountersignError[] = [];
-    const options = { serviceToken: `not ${serviceToken}`, onProblem: (each: CountersignError) => problems.push(each) };
+    const options = { serviceToken: `not-${serviceToken}`, onProblem: (each: CountersignError) => problems.push(each) };
     const checker = checkerOf(server, options);
     expect(await refusal(checker.ready(patience))).toMatchObject({ code: Code.Unauthenticated });
     expect(await refusal(checker.check(tokenOf(newSession())))).toMatchObject(unavailable);

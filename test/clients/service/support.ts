@@ -15,7 +15,7 @@ import { keyRingOf } from '../../../server/platform/key-ring.ts';
 import { createAccessTokens } from '../../../server/platform/keys.ts';
 import { type SessionsServer, startSessionsServer } from '../../support/sessions-server.ts';
 
-export const serviceToken = 'a service token';
+export const serviceToken = 'a-service-token';
 export const issuer = 'https://login.example.com';
 export const audience = 'shop';
 
