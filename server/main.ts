@@ -36,8 +36,9 @@ async function main(): Promise<void> {
   };
   try {
     app = await startApp(development.config, log, systemClock);
-    process.stdout.write(await development.introduce(app));
+    const introduction = await development.introduce(app);
     stopOnSignal(log, stop);
+    process.stdout.write(introduction);
   } catch (error) {
     await stop();
     throw error;

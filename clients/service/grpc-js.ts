@@ -16,12 +16,18 @@ const sessions = new WeakMap<Metadata, CheckedSession>();
 export interface RequireSessionOptions {
   /** The calls for which the server is asked in any case, by their path, such as `/shop.v1.Orders/Cancel`. */
   readonly fresh?: (path: string) => boolean;
+  /** The calls that need no session, such as those of health and reflection; none by default. */
+  readonly skip?: (path: string) => boolean;
 }
 
 /** Lets a call pass whose access token is good, with its session for `sessionOf`; refuses any other. */
-export function requireSession(checker: SessionChecker, { fresh }: RequireSessionOptions = {}): ServerInterceptor {
-  return ({ path }, call) =>
-    new ServerInterceptingCall(call, {
+export function requireSession(
+  checker: SessionChecker,
+  { fresh, skip }: RequireSessionOptions = {},
+): ServerInterceptor {
+  return ({ path }, call) => {
+    if (skip?.(path)) return new ServerInterceptingCall(call);
+    return new ServerInterceptingCall(call, {
       start: (next) =>
         next({
           onReceiveMetadata: async (metadata, proceed) => {
@@ -36,16 +42,18 @@ export function requireSession(checker: SessionChecker, { fresh }: RequireSessio
           },
         }),
     });
+  };
 }
 
 /**
  * The session of a call.
  *
- * @throws Error where `requireSession` is not in front.
+ * @throws Error where `requireSession` is not in front, or skipped it.
  */
 export function sessionOf({ metadata }: { readonly metadata: Metadata }): CheckedSession {
   const session = sessions.get(metadata);
-  if (session === undefined) throw new Error('requireSession is not among the interceptors of this server');
+  if (session === undefined)
+    throw new Error('requireSession is not among the interceptors of this server, or skips this call');
   return session;
 }
 

@@ -8,13 +8,13 @@ import { connectNodeAdapter, createGrpcTransport, Http2SessionManager } from '@c
 import { expect, onTestFinished, test } from 'vitest';
 import { typedErrors } from '../../../clients/errors.ts';
 import type { SessionChecker } from '../../../clients/service/checker.ts';
-import { requireSession, sessionOf } from '../../../clients/service/connect.ts';
+import { type RequireSessionOptions, requireSession, sessionOf } from '../../../clients/service/connect.ts';
 import { Health } from '../../../gen/health/v1/health_pb.ts';
 import { refusal } from '../../support/refusal.ts';
 import { checkerOf, newSession, startServer, tokenOf } from './support.ts';
 
 /** A service that says whose call it is where its contract has a text. */
-async function startShop(checker: SessionChecker): Promise<Client<typeof Health>> {
+async function startShop(checker: SessionChecker, options: RequireSessionOptions = {}): Promise<Client<typeof Health>> {
   const fresh = ({ method }: { readonly method: { readonly name: string } }) => method.name === 'List';
   const routes = (router: ConnectRouter) =>
     router.service(Health, {
@@ -31,7 +31,7 @@ async function startShop(checker: SessionChecker): Promise<Client<typeof Health>
         yield {};
       },
     });
-  const adapter = connectNodeAdapter({ routes, interceptors: [requireSession(checker, { fresh })] });
+  const adapter = connectNodeAdapter({ routes, interceptors: [requireSession(checker, { fresh, ...options })] });
   const server = createServer(adapter).listen(0, '127.0.0.1');
   await once(server, 'listening');
   const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
@@ -94,4 +94,13 @@ test('what must not lag asks the server each time, and nothing else does', async
   await shop.list({}, options);
   await shop.list({}, options);
   expect(server.calls.introspections).toBe(2);
+});
+
+test('a call that is skipped needs no session, and has none; all others need one', async () => {
+  const shop = await startShop(checkerOf(await startServer()), { skip: ({ method }) => method.name === 'List' });
+  const headers = { authorization: `Bearer ${tokenOf(newSession())}` };
+  // Its handler asks whose call it is.
+  expect((await refusal(shop.list({}, { headers }))).code).toBe(Code.Internal);
+  expect((await refusal(shop.check({}))).reason).toBe('SESSION_INVALID');
+  await shop.check({}, { headers });
 });

@@ -22,12 +22,15 @@ const textMethod = (name: string, requestStream: boolean, responseStream: boolea
 const shopMethods = {
   buy: textMethod('Buy', false, false),
   cancel: textMethod('Cancel', false, false),
+  open: textMethod('Open', false, false),
   chat: textMethod('Chat', true, true),
 };
 
 interface Shop {
   buy(text: string, headers?: Readonly<Record<string, string | readonly string[]>>): Promise<string>;
   cancel(text: string, headers?: Readonly<Record<string, string>>): Promise<string>;
+  /** Needs no session. */
+  open(text: string): Promise<string>;
   /** All that is answered to these texts. */
   chat(texts: readonly string[], headers?: Readonly<Record<string, string>>): Promise<readonly string[]>;
 }
@@ -35,15 +38,17 @@ interface Shop {
 /** A service that says who said what. */
 async function startShop(checker: SessionChecker): Promise<Shop> {
   const fresh = (path: string) => path === '/shop.v1.Shop/Cancel';
-  const server = new grpc.Server({ interceptors: [requireSession(checker, { fresh })] });
+  const skip = (path: string) => path === '/shop.v1.Shop/Open';
+  const server = new grpc.Server({ interceptors: [requireSession(checker, { fresh, skip })] });
   const unary: grpc.handleUnaryCall<string, string> = (call, callback) => {
     callback(null, `${sessionOf(call).sessionId}: ${call.request}`);
   };
+  const open: grpc.handleUnaryCall<string, string> = ({ request }, callback) => callback(null, request);
   const chat: grpc.handleBidiStreamingCall<string, string> = (call) => {
     call.on('data', (text) => call.write(`${sessionOf(call).sessionId}: ${text}`));
     call.on('end', () => call.end());
   };
-  server.addService(shopMethods, { buy: unary, cancel: unary, chat });
+  server.addService(shopMethods, { buy: unary, cancel: unary, open, chat });
   const port = await new Promise<number>((resolve, reject) =>
     server.bindAsync('127.0.0.1:0', grpc.ServerCredentials.createInsecure(), (error, bound) =>
       error ? reject(error) : resolve(bound),
@@ -77,6 +82,7 @@ async function startShop(checker: SessionChecker): Promise<Shop> {
   return {
     buy: call(shopMethods.buy),
     cancel: call(shopMethods.cancel),
+    open: call(shopMethods.open),
     chat: async (texts, headers) => {
       const { path, requestSerialize, responseDeserialize } = shopMethods.chat;
       const metadata = metadataOf(headers);
@@ -153,4 +159,10 @@ test('what must not lag asks the server each time, and nothing else does', async
   await shop.cancel('a chair', headers);
   await shop.cancel('a chair', headers);
   expect(server.calls.introspections).toBe(2);
+});
+
+test('a call that is skipped needs no session; all others do', async () => {
+  const shop = await startShop(checkerOf(await startServer()));
+  expect(await shop.open('from nine to five')).toBe('from nine to five');
+  expect(await statusOf(shop.buy('a chair'))).toMatchObject({ info: { reason: 'SESSION_INVALID' } });
 });

@@ -70,16 +70,17 @@ test('a service without types uses it, without @grpc/grpc-js too, and ends when 
     join(project, 'user.mjs'),
     `import { CountersignError, bearerToken, createSessionChecker } from '@countersign/service';
     import { requireSession, sessionKey } from '@countersign/service/connect';
+    import { RevocationReason } from '@countersign/service/internal';
     const { BASE_URL, TOKEN } = process.env;
     const checker = createSessionChecker({ baseUrl: BASE_URL, serviceToken: '${serviceToken}', issuer: '${issuer}', audience: '${audience}' });
     await checker.ready(30_000);
     const { accountId } = await checker.check(bearerToken('Bearer ' + TOKEN));
     const refused = await checker.check('garbage').catch((error) => error);
-    console.log(JSON.stringify([accountId, CountersignError.is(refused, 'SESSION_INVALID'), typeof requireSession, typeof sessionKey]));
+    console.log(JSON.stringify([accountId, CountersignError.is(refused, 'SESSION_INVALID'), typeof requireSession, typeof sessionKey, RevocationReason.ADMINISTRATIVE]));
     await checker.close();`,
   );
   const { stdout } = await run(process.execPath, ['user.mjs'], { BASE_URL: server.url, TOKEN: tokenOf(newSession()) });
-  expect(JSON.parse(stdout)).toEqual(['anna', true, 'function', 'object']);
+  expect(JSON.parse(stdout)).toEqual(['anna', true, 'function', 'object', 1]);
 });
 
 test('a service with the strictest types compiles, all three shapes', { timeout: 120_000 }, async () => {
@@ -89,6 +90,7 @@ test('a service with the strictest types compiles, all three shapes', { timeout:
     `import { Server } from '@grpc/grpc-js';
     import { type CheckedSession, CountersignError, createServiceClient, createSessionChecker, type SessionChecker } from '@countersign/service';
     import { requireSession, sessionOf } from '@countersign/service/connect';
+    import { type AuditRecord, Platform, RevocationReason, Sessions } from '@countersign/service/internal';
     import * as grpcJs from '@countersign/service/grpc-js';
     import { connectNodeAdapter } from '@connectrpc/connect-node';
 
@@ -102,7 +104,9 @@ test('a service with the strictest types compiles, all three shapes', { timeout:
       }
     };
     export const adapter = connectNodeAdapter({ routes: () => {}, interceptors: [requireSession(checker, { fresh: ({ method }) => method.name === 'Pay' })] });
-    export const server = new Server({ interceptors: [grpcJs.requireSession(checker, { fresh: (path) => path === '/a.B/C' })] });
+    export const server = new Server({ interceptors: [grpcJs.requireSession(checker, { fresh: (path) => path === '/a.B/C', skip: (path) => path === '/a.B/D' })] });
+    export const revoke = () => createServiceClient({ baseUrl: '' }).sessions.revokeSessions({ accountId: 'a', reason: RevocationReason.ADMINISTRATIVE });
+    export const named: [string, number, AuditRecord['rpc']] = [Sessions.typeName, Platform.IOS, ''];
     export const idOf: string = sessionOf.length > 0 ? 'a' : 'b';
     export const stop: () => void = checker.onRevoked(({ sessionId, cause, revokeTime }) => [sessionId.length, cause.length, revokeTime.getTime()]);
     export const accounts = createServiceClient({ baseUrl: '', serviceToken: '' }).accounts;
