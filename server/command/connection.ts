@@ -20,7 +20,7 @@ export interface ConnectionOptions {
 const defaultUrl = 'http://127.0.0.1:9090';
 const timeoutMs = 15_000;
 
-/** @throws ConfigError where there is no token, or a setting is wrong. */
+/** @throws ConfigError where there is neither a token nor a certificate, or a setting is wrong. */
 export async function connect(
   options: ConnectionOptions,
   env: Environment,
@@ -28,16 +28,22 @@ export async function connect(
 ): Promise<ServiceClient> {
   const config = readCommandConfig(env);
   const baseUrl = options.url ?? config.internalUrl ?? defaultUrl;
-  const serviceToken =
-    options.tokenFile === undefined
-      ? (config.serviceToken ?? (await developmentToken(config.dataDir, baseUrl)))
-      : await tokenIn(options.tokenFile);
+  const given = options.tokenFile === undefined ? config.serviceToken : await tokenIn(options.tokenFile);
+  // A certificate names its caller by itself.
+  const needsToken = given === undefined && options.clientCert === undefined;
+  const serviceToken = needsToken ? await developmentToken(config.dataDir, baseUrl) : given;
   const tls = {
     ...(await pemOf('ca', '--ca', options.ca)),
     ...(await pemOf('cert', '--client-cert', options.clientCert)),
     ...(await pemOf('key', '--client-key', options.clientKey)),
   };
-  return createServiceClient({ baseUrl, serviceToken, timeoutMs, ...limits, tls });
+  return createServiceClient({
+    baseUrl,
+    ...(serviceToken !== undefined && { serviceToken }),
+    timeoutMs,
+    ...limits,
+    tls,
+  });
 }
 
 async function pemOf<T extends string>(name: T, option: string, path: string | undefined) {
@@ -61,7 +67,7 @@ function unreadable(option: string, path: string, error: unknown): never {
 /** What `npm start` made and keeps. It is not shown to any other machine. */
 async function developmentToken(dataDir: string, baseUrl: string): Promise<string> {
   const missing = new ConfigError(
-    'COUNTERSIGN_SERVICE_TOKEN is missing: it, or a file that --token-file names, has the service token (`countersign tokens new` makes one)',
+    'COUNTERSIGN_SERVICE_TOKEN is missing: it, or a file that --token-file names, has the service token (`countersign tokens new` makes one); or --client-cert names the caller',
   );
   if (!isLoopback(new URL(baseUrl).hostname)) throw missing;
   try {

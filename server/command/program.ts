@@ -21,8 +21,8 @@ export function createProgram(env: Environment, show: Show): Command {
     .addHelpText(
       'after',
       `
-Where the server is: --url or COUNTERSIGN_INTERNAL_URL (default http://127.0.0.1:9090). As whom: COUNTERSIGN_SERVICE_TOKEN or
---token-file; with neither, on the machine of \`npm start\`, its own token.
+Where the server is: --url or COUNTERSIGN_INTERNAL_URL (default http://127.0.0.1:9090). As whom: COUNTERSIGN_SERVICE_TOKEN,
+--token-file, or the name in --client-cert; with none of them, on the machine of \`npm start\`, its own token.
 
 Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the server is not reachable, 78 a setting is missing or wrong.`,
     );

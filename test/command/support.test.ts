@@ -239,6 +239,7 @@ test('over TLS it trusts whom it is told to, and shows a certificate where it is
     COUNTERSIGN_INTERNAL_TLS_CERT: await file('cert.pem', own.cert),
     COUNTERSIGN_INTERNAL_TLS_KEY: await file('key.pem', own.key),
     COUNTERSIGN_INTERNAL_CLIENT_CA: ca,
+    COUNTERSIGN_SERVICE_TOKENS: 'support.example.com:support:certificate',
   });
   try {
     const args = ['trace', 'nobody@example.com', '--url', secure.internalUrl];
@@ -248,8 +249,11 @@ test('over TLS it trusts whom it is told to, and shows a certificate where it is
       '--client-key',
       await file('caller.key', caller.key),
     ];
-    const good = await countersign([...args, '--ca', ca, ...shown], { env });
-    expect(good).toMatchObject({ code: 1, stderr: expect.stringContaining('ACCOUNT_UNKNOWN') });
+    const byToken = await countersign([...args, '--ca', ca, ...shown], { env });
+    expect(byToken).toMatchObject({ code: 1, stderr: expect.stringContaining('ACCOUNT_UNKNOWN') });
+    // Its names are those of a caller: it needs no token.
+    const byName = await countersign([...args, '--ca', ca, ...shown]);
+    expect(byName).toMatchObject({ code: 1, stderr: expect.stringContaining('ACCOUNT_UNKNOWN') });
     expect((await countersign([...args, ...shown], { env })).code).toBe(3);
     expect((await countersign([...args, '--ca', ca], { env })).code).toBe(3);
     expect((await countersign([...args, '--ca', 'package.json'], { env })).code).toBe(78);
