@@ -5,11 +5,10 @@ import { enableCompileCache } from 'node:module';
 import { CommanderError } from 'commander';
 import { createProgram } from './program.ts';
 
-// What the reader of a pipe does not want (`| head`) is no failure of ours.
+// What the reader of a pipe does not want (`| head`) is no failure of ours, and none of ours is hidden by it: what is done goes on.
 for (const stream of [process.stdout, process.stderr]) {
   stream.on('error', (error: NodeJS.ErrnoException) => {
     if (error.code !== 'EPIPE') throw error;
-    process.exit(0);
   });
 }
 
