@@ -30,9 +30,15 @@ interface Summary {
   lines: number;
   created: number;
   exists: number;
+  /** All of them, of which the first are told. */
+  conflictCount: number;
+  malformedCount: number;
   conflicts: { readonly line: number; readonly email: string; readonly accountId: string }[];
   malformed: { readonly line: number; readonly message: string }[];
 }
+
+/** However many there are in a file, they are held and told. */
+const mostTold = 1_000;
 
 interface Row {
   readonly line: number;
@@ -50,6 +56,8 @@ export async function importAccounts(path: string, options: ImportOptions, env: 
     lines: 0,
     created: 0,
     exists: 0,
+    conflictCount: 0,
+    malformedCount: 0,
     conflicts: [],
     malformed: [],
   };
@@ -75,7 +83,7 @@ export async function importAccounts(path: string, options: ImportOptions, env: 
   } finally {
     progress.end();
   }
-  const left = summary.conflicts.length + summary.malformed.length;
+  const left = summary.conflictCount + summary.malformedCount;
   const failure = new Failure(
     exitCodes.failed,
     `${left} of ${summary.lines} lines ${summary.dryRun ? 'are malformed' : 'were not imported'}`,
@@ -91,7 +99,7 @@ async function* batches(lines: AsyncIterable<ImportLine>, summary: Summary): Asy
     const { line } = parsed;
     const fault = 'fault' in parsed ? parsed.fault : checkAccount(parsed.account);
     if ('fault' in parsed || fault !== undefined) {
-      summary.malformed.push({ line, message: fault ?? '' });
+      addMalformed(summary, line, fault ?? '');
       continue;
     }
     const account = create(ImportedAccountSchema, parsed.account);
@@ -106,6 +114,16 @@ async function* batches(lines: AsyncIterable<ImportLine>, summary: Summary): Asy
     bytes += size;
   }
   if (rows.length > 0) yield rows;
+}
+
+function addMalformed(summary: Summary, line: number, message: string): void {
+  summary.malformedCount += 1;
+  if (summary.malformed.length < mostTold) summary.malformed.push({ line, message });
+}
+
+function addConflict(summary: Summary, { line, account }: Row, accountId: string): void {
+  summary.conflictCount += 1;
+  if (summary.conflicts.length < mostTold) summary.conflicts.push({ line, email: account.email, accountId });
 }
 
 /** Sends a batch until it is decided. Of one in which the server finds accounts malformed, the others are sent again. */
@@ -126,7 +144,7 @@ async function send(
         const row = sent[at];
         if (outcome === ImportOutcome.CREATED) summary.created += 1;
         else if (outcome === ImportOutcome.EXISTS) summary.exists += 1;
-        else if (row !== undefined) summary.conflicts.push({ line: row.line, email: row.account.email, accountId });
+        else if (row !== undefined) addConflict(summary, row, accountId);
       }
       return;
     } catch (error) {
@@ -137,7 +155,7 @@ async function send(
       }
       if (refused.size === 0) throw error;
     }
-    for (const [at, message] of refused) summary.malformed.push({ line: sent[at]?.line ?? 0, message });
+    for (const [at, message] of refused) addMalformed(summary, sent[at]?.line ?? 0, message);
     rows = sent.filter((_, at) => !refused.has(at));
   }
 }
@@ -180,10 +198,10 @@ function createProgress(shown: boolean) {
   let last = Number.NEGATIVE_INFINITY;
   let lines = '';
   return {
-    show: ({ dryRun, lines: read, created, exists, conflicts, malformed }: Summary) => {
+    show: ({ dryRun, lines: read, created, exists, conflictCount, malformedCount }: Summary) => {
       if (!shown || performance.now() - last < everyMs) return;
       last = performance.now();
-      const done = created + exists + conflicts.length + malformed.length;
+      const done = created + exists + conflictCount + malformedCount;
       lines = dryRun ? `${read} lines` : `${done} lines: ${created} created, ${exists} there already`;
       process.stderr.write(isTTY ? `\r${lines}` : `${lines}\n`);
     },
@@ -194,13 +212,11 @@ function createProgress(shown: boolean) {
 }
 
 function summaryText(summary: Summary): string {
-  const { dryRun, lines, created, exists, conflicts, malformed } = summary;
+  const { dryRun, lines, created, exists, conflictCount, malformedCount, conflicts, malformed } = summary;
   const counted = fields({
     lines: String(lines),
-    ...(dryRun
-      ? {}
-      : { created: String(created), 'there already': String(exists), conflicts: String(conflicts.length) }),
-    malformed: String(malformed.length),
+    ...(dryRun ? {} : { created: String(created), 'there already': String(exists), conflicts: String(conflictCount) }),
+    malformed: String(malformedCount),
   });
   return paragraphs(
     table(
@@ -211,6 +227,7 @@ function summaryText(summary: Summary): string {
       ['line', 'conflict', 'belongs to'],
       conflicts.map(({ line, email, accountId }) => [String(line), email, accountId]),
     ),
+    Math.max(conflictCount, malformedCount) > mostTold ? `The first ${mostTold} of each are told.` : '',
     counted,
   );
 }

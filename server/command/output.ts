@@ -32,7 +32,9 @@ export function plain(text: string, limit = longestCell): string {
 export function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
   if (rows.length === 0) return '';
   const cells = [header, ...rows].map((row) => row.map((cell) => plain(cell) || '-'));
-  const widths = header.map((_, column) => Math.max(...cells.map((row) => widthOf(row[column] ?? ''))));
+  const widths = header.map((_, column) =>
+    cells.reduce((widest, row) => Math.max(widest, widthOf(row[column] ?? '')), 0),
+  );
   return cells
     .map((row) =>
       row

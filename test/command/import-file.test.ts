@@ -4,7 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { countersign, errorOf, jsonOf } from './run.ts';
+import { countersign, errorOf, jsonOf, startCountersign } from './run.ts';
 
 /** Of bcrypt's own test vectors: U*U. */
 const bcrypt = '$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW';
@@ -12,6 +12,7 @@ const bcrypt = '$2b$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW';
 interface Summary {
   readonly lines: number;
   readonly created: number;
+  readonly malformedCount: number;
   readonly malformed: readonly { readonly line: number; readonly message: string }[];
 }
 
@@ -61,6 +62,29 @@ describe('a dry run', () => {
       faulty.map(([, fault], at) => ({ line: at + 2, message: expect.stringContaining(fault) })),
     );
     expect(ended.stdout).not.toContain('5f4dcc3b');
+  });
+
+  test('counts every wrong line however many there are, and tells the first thousand', async () => {
+    const wrong = (count: number) => fileOf(`wrong-${count}.jsonl`, '{\n'.repeat(count));
+    const asJson = await dryRun(await wrong(150_000));
+    expect(errorOf(asJson)).toMatchObject({ exitCode: 1, message: '150000 of 150000 lines are malformed' });
+    const { malformedCount, malformed } = jsonOf<Summary>(asJson);
+    expect(malformedCount).toBe(150_000);
+    expect(malformed.map(({ line }) => line)).toEqual(Array.from({ length: 1_000 }, (_, at) => at + 1));
+    const { stdout } = await countersign(['accounts', 'import', await wrong(1_001), '--dry-run']);
+    expect(stdout).toMatch(
+      /^1000 +it is no JSON\n\nThe first 1000 of each are told\.\n\nlines +1001\nmalformed +1001$/m,
+    );
+  });
+
+  test('whose readers leave early ends with its own exit code', async () => {
+    const path = await fileOf('unread.jsonl', '{\n');
+    for (const stream of ['stdout', 'stderr'] as const) {
+      const { child, ended } = startCountersign(['accounts', 'import', path, '--dry-run']);
+      child.stdin.end();
+      child[stream].destroy();
+      expect((await ended).code, stream).toBe(1);
+    }
   });
 
   test('of a good file ends well; of a file that is none, or is not there, it says so', async () => {

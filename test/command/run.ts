@@ -2,6 +2,7 @@
 
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
+import type { Readable } from 'node:stream';
 import { text } from 'node:stream/consumers';
 
 const root = join(import.meta.dirname, '../..');
@@ -36,8 +37,8 @@ export function startCountersign(args: readonly string[], { env = {}, cwd = root
   child.stdin.on('error', () => {});
   const exit = new Promise<number | null>((resolve) => child.once('close', resolve));
   // A test may close its end.
-  const stdout = text(child.stdout).catch(() => '');
-  const ended = Promise.all([exit, stdout, text(child.stderr)]).then(
+  const textOf = (stream: Readable) => text(stream).catch(() => '');
+  const ended = Promise.all([exit, textOf(child.stdout), textOf(child.stderr)]).then(
     ([code, stdout, stderr]): Ended => ({ code, stdout, stderr }),
   );
   return { child, ended };
