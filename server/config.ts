@@ -192,38 +192,13 @@ export function readCommandConfig(env: Environment): CommandConfig {
 /** Reads and checks the whole environment. Throws ConfigError at the first setting that is missing or wrong. */
 export function readConfig(given: Environment): Config {
   const config = readSettings(given);
-  if (config.mode === 'production') {
-    refuseUnfit(given, config, (fault) => {
-      throw new ConfigError(fault);
-    });
-  }
+  const [unfit] = config.mode === 'production' ? unfitForProduction(given, config) : [];
+  if (unfit !== undefined) throw unfit;
   return config;
 }
 
-/** All that is wrong with an environment, and its settings as far as they are good: for `countersign doctor`. */
-export function diagnose(given: Environment): { readonly config: Config; readonly faults: readonly string[] } {
-  const faults: string[] = [];
-  const good = { ...given };
-  for (;;) {
-    try {
-      const config = readSettings(good);
-      const wasWrong = (fault: string) =>
-        Object.keys(given).some((name) => !(name in good) && fault.startsWith(`${name} `));
-      if (config.mode === 'production') refuseUnfit(good, config, (fault) => wasWrong(fault) || faults.push(fault));
-      return { config, faults };
-    } catch (error) {
-      if (!(error instanceof ConfigError)) throw error;
-      faults.push(error.message);
-      // Its own setting, or those that need one which is missing.
-      const named = (error.message.match(/\b[A-Z]+(_[A-Z]+)+\b/g) ?? []).filter((name) => good[name]);
-      const atFault = named[0] !== undefined && error.message.startsWith(`${named[0]} `) ? [named[0]] : named;
-      if (atFault.length === 0) throw error;
-      for (const name of atFault) delete good[name];
-    }
-  }
-}
-
-function readSettings(given: Environment): Config {
+/** Each setting by itself, and those that only make sense together. Throws ConfigError as `readConfig` does. */
+export function readSettings(given: Environment): Config {
   const asked = new Set<string>();
   const env = new Proxy(given, {
     get: (target, name) => {
@@ -303,7 +278,9 @@ const keysForm = 'id:base64 of 32 random bytes, several separated by commas';
 const orInFile = (name: string, form: string) => `${form}; or ${name}_FILE, with them in a file`;
 
 /** What production must be given, and what it must not be left to. */
-function refuseUnfit(env: Environment, config: Config, unfit: (fault: string) => unknown): void {
+export function unfitForProduction(env: Environment, config: Config): readonly ConfigError[] {
+  const faults: ConfigError[] = [];
+  const unfit = (fault: string, ...settings: readonly string[]) => faults.push(new ConfigError(fault, settings));
   const needed = {
     DATABASE_URL: [config.databaseUrl, 'postgresql://user:password@host:5432/name'],
     SMTP_URL: [config.smtpUrl, 'smtps://user:password@host:465'],
@@ -317,19 +294,25 @@ function refuseUnfit(env: Environment, config: Config, unfit: (fault: string) =>
     ],
   } as const;
   for (const [name, [value, form]] of Object.entries(needed)) {
-    if (value === undefined || value === '') unfit(`${name} is missing: production needs ${form}`);
+    // Or its file, of those that have one.
+    if (value === undefined || value === '')
+      unfit(`${name} is missing: production needs ${form}`, name, `${name}_FILE`);
   }
   if (config.developmentServiceToken !== undefined) {
-    unfit('COUNTERSIGN_SERVICE_TOKEN is for development: production takes COUNTERSIGN_SERVICE_TOKENS');
+    const name = 'COUNTERSIGN_SERVICE_TOKEN';
+    unfit(`${name} is for development: production takes COUNTERSIGN_SERVICE_TOKENS`, name);
   }
   const { protocol, hostname } = new URL(config.publicUrl);
   if (protocol !== 'https:' && !isLoopback(hostname)) {
-    unfit('COUNTERSIGN_PUBLIC_URL takes a URL that begins with https:// in production');
+    const name = 'COUNTERSIGN_PUBLIC_URL';
+    unfit(`${name} takes a URL that begins with https:// in production`, name);
   }
   const elsewhere = config.directory && new URL(config.directory.url);
   if (elsewhere?.protocol === 'http:' && !isLoopback(elsewhere.hostname) && !config.directory?.cleartext) {
     unfit(
       'COUNTERSIGN_DIRECTORY_URL is not loopback and would carry passwords in cleartext: it takes https://, or set COUNTERSIGN_DIRECTORY_CLEARTEXT=yes where something on the way encrypts',
+      'COUNTERSIGN_DIRECTORY_URL',
+      'COUNTERSIGN_DIRECTORY_CLEARTEXT',
     );
   }
   for (const [setting, { host }, ownTls, certificate] of [
@@ -339,9 +322,13 @@ function refuseUnfit(env: Environment, config: Config, unfit: (fault: string) =>
     if (!isLoopback(host) && ownTls === undefined && !config.proxyEndsTls) {
       unfit(
         `${setting} is not loopback and would speak cleartext: set ${certificate}, or COUNTERSIGN_PROXY_ENDS_TLS=yes where a proxy in front ends TLS`,
+        setting,
+        certificate,
+        'COUNTERSIGN_PROXY_ENDS_TLS',
       );
     }
   }
+  return faults;
 }
 
 function limits(env: Environment): Limits {
@@ -502,7 +489,7 @@ function keys(env: Environment, name: string, fileName: string): KeySource | und
     orRefuse(setting, form, () => parseKeyEntries(given));
   if (inFile !== undefined) entries(inFile, fileName, takes);
   if (text !== undefined && inFile !== undefined)
-    throw new ConfigError(`${name} and ${fileName}: one of them, not both`);
+    throw new ConfigError(`${name} and ${fileName}: one of them, not both`, [name, fileName]);
   if (inFile !== undefined) return { setting: fileName, file: env[fileName] ?? '' };
   return text === undefined ? undefined : { entries: entries(text, name, 'keys separated by commas') };
 }
@@ -537,7 +524,7 @@ function tls(
   together({ [names.cert]: cert, [names.key]: key });
   if (cert === undefined || key === undefined) {
     if (clientCa === undefined) return undefined;
-    throw new ConfigError(`${names.cert} is missing: ${names.clientCa} needs it`);
+    throw new ConfigError(`${names.cert} is missing: ${names.clientCa} needs it`, [names.cert, names.clientCa ?? '']);
   }
   orRefuse(names.cert, `a certificate that fits ${names.key}`, () => checkFit({ cert, key }));
   const fileAt = (setting: string) => ({ setting, file: env[setting] ?? '' });
@@ -558,7 +545,7 @@ function bearerToken(env: Environment, name: string): string | undefined {
 function serviceTokens(env: Environment, name: string, fileName: string): readonly ServiceGrant[] {
   const text = env[name];
   if (text === undefined || text === '') return [];
-  if (env[fileName]) throw new ConfigError(`${name} and ${fileName}: one of them, not both`);
+  if (env[fileName]) throw new ConfigError(`${name} and ${fileName}: one of them, not both`, [name, fileName]);
   try {
     return parseServiceTokens(text);
   } catch {

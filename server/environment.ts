@@ -13,6 +13,13 @@ export interface Address {
 /** A setting that is missing or wrong: one line that names it and what it takes. */
 export class ConfigError extends Error {
   override readonly name = 'ConfigError';
+  /** Those that are at fault, and those that would have to be set; empty where it is about none. */
+  readonly settings: readonly string[];
+
+  constructor(message: string, settings: readonly string[] = []) {
+    super(message);
+    this.settings = settings;
+  }
 }
 
 /** sysexits.h, EX_CONFIG. */
@@ -27,7 +34,7 @@ const day = 24 * hour;
 
 export function refuse(name: string, takes: string): never {
   // The value itself may be a secret, or long: only the name is told.
-  throw new ConfigError(`${name} takes ${takes}`);
+  throw new ConfigError(`${name} takes ${takes}`, [name]);
 }
 
 export function oneOf<T extends string>(env: Environment, name: string, values: readonly T[], fallback: T): T {
@@ -77,9 +84,15 @@ export function url(env: Environment, name: string, protocols: readonly string[]
   const text = env[name];
   if (text === undefined || text === '') return undefined;
   const parsed = URL.parse(text);
-  return parsed !== null && protocols.includes(parsed.protocol)
-    ? text
-    : refuse(name, `a URL that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`);
+  if (parsed === null || !protocols.includes(parsed.protocol)) {
+    return refuse(name, `a URL that begins with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`);
+  }
+  try {
+    decodeURIComponent(parsed.username + parsed.password);
+  } catch {
+    return refuse(name, 'a URL with its user and password percent-encoded: a % is written %25');
+  }
+  return text;
 }
 
 export function matching(env: Environment, name: string, form: RegExp, takes: string): string | undefined {
@@ -131,5 +144,6 @@ export function together<T extends string>(
   if (missing.length === names.length) return undefined;
   const [first] = missing;
   if (first === undefined) return values as Readonly<Record<T, string>>;
-  throw new ConfigError(`${first} is missing: ${names.filter((name) => !missing.includes(name)).join(', ')} needs it`);
+  const given = names.filter((name) => !missing.includes(name));
+  throw new ConfigError(`${first} is missing: ${given.join(', ')} needs it`, [first, ...given]);
 }

@@ -3,12 +3,13 @@
 
 import { readFileSync } from 'node:fs';
 import { styleText } from 'node:util';
-import { type Config, diagnose } from '../config.ts';
-import type { Environment } from '../environment.ts';
+import type { Config } from '../config.ts';
+import type { ConfigError, Environment } from '../environment.ts';
 import { systemClock } from '../platform/clock.ts';
 import { type KeyEntry, parseKeyEntries } from '../platform/key-entries.ts';
 import type { KeySource } from '../platform/key-ring.ts';
 import { type Finding, fail, wordsOf } from './checks/finding.ts';
+import { diagnose } from './diagnose.ts';
 import { exitCodes, Failure } from './failure.ts';
 import { type Answer, plain } from './output.ts';
 
@@ -49,7 +50,11 @@ export async function examine(options: DoctorOptions, env: Environment): Promise
 
 type Run = () => Promise<readonly Finding[]>;
 
-function checksOf(config: Config, faults: readonly string[], { dns }: DoctorOptions): Readonly<Record<string, Run>> {
+function checksOf(
+  config: Config,
+  faults: readonly ConfigError[],
+  { dns }: DoctorOptions,
+): Readonly<Record<string, Run>> {
   const clock = systemClock;
   const codeKeys = keysIn(config.codeKeys);
   const signingKeys = keysIn(config.signingKeys);

@@ -201,6 +201,20 @@ const cases: readonly Case[] = [
     /nothing reads COUNTERSIGN_CODE_DIGIT$/,
   ],
   [
+    "the command's own token",
+    () => ({ COUNTERSIGN_SERVICE_TOKEN: 'a-token-of-the-command' }),
+    'settings',
+    'warn',
+    /^COUNTERSIGN_SERVICE_TOKEN is for development/,
+  ],
+  [
+    'a mail password that is not percent-encoded',
+    () => ({ SMTP_URL: 'smtp://mailer:s3cret%ss@127.0.0.1' }),
+    'settings',
+    'fail',
+    /^SMTP_URL takes .*percent-encoded/,
+  ],
+  [
     'proxies that are everybody',
     () => ({ COUNTERSIGN_TRUSTED_PROXIES: '0.0.0.0/0' }),
     'proxies',

@@ -1,10 +1,15 @@
 // The settings themselves: what is wrong with them or missing, what nothing reads, and what does not fit together.
 
 import type { Config } from '../../config.ts';
+import type { ConfigError } from '../../environment.ts';
 import { type Finding, fail, ok, warn } from './finding.ts';
 
-export function checkSettings(config: Config, faults: readonly string[]): Finding[] {
-  const findings = faults.map((fault) => fail(fault, 'the server does not start with this'));
+export function checkSettings(config: Config, faults: readonly ConfigError[]): Finding[] {
+  const findings = faults.map(({ message, settings }) =>
+    settings.includes('COUNTERSIGN_SERVICE_TOKEN') && config.developmentServiceToken !== undefined
+      ? warn(message, 'unset it for the server, which does not start with it; the command may have it')
+      : fail(message, 'the server does not start with this'),
+  );
   if (config.unknownSettings.length > 0) {
     findings.push(
       warn(`nothing reads ${config.unknownSettings.join(', ')}`, 'typing errors? the README lists all settings'),
