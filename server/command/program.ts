@@ -32,7 +32,7 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the server is not reac
   const tokens = program.command('tokens').description('makes service tokens');
 
   remote(accounts, 'create')
-    .description('creates an account; the password is asked for, or comes by standard input')
+    .description('creates an account; the password is asked for, or comes by standard input (scope accounts)')
     .requiredOption('--email <address>', 'its e-mail address')
     .option('--locale <tag>', 'the language of its messages, such as de or pt-BR', '')
     .option('--password-stdin', 'reads the password from standard input')
@@ -48,7 +48,7 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the server is not reac
     );
 
   remote(accounts, 'import')
-    .description('takes over accounts of another system with the hashes of their passwords')
+    .description('takes over accounts of another system with the hashes of their passwords (scope accounts)')
     .argument(
       '<file>',
       'JSON Lines or CSV with a header: account_id, email, locale, password_hash; - reads standard input',
@@ -76,7 +76,9 @@ ${examples(
     );
 
   remote(accounts, 'show')
-    .description('tells how an account stands: two-step verification, devices, newest challenges')
+    .description(
+      'tells how an account stands: two-step verification, devices, newest challenges (scope support; with accounts, its whole address too)',
+    )
     .addArgument(new Argument(`<${account}>`, accountMeaning))
     .addHelpText('after', examples('countersign accounts show anna@example.com'))
     .action((name: string, options: Common) =>
@@ -84,7 +86,7 @@ ${examples(
     );
 
   remote(accounts, 'unlock')
-    .description('forgets the wrong codes of an account, and so lifts a lock or a wait')
+    .description('forgets the wrong codes of an account, and so lifts a lock or a wait (scope accounts)')
     .addArgument(new Argument(`<${account}>`, accountMeaning))
     .addHelpText('after', examples('countersign accounts unlock anna@example.com'))
     .action((name: string, options: Common) =>
@@ -92,7 +94,7 @@ ${examples(
     );
 
   remote(accounts, 'delete')
-    .description('erases an account with everything that is kept of it; there is no way back')
+    .description('erases an account with everything that is kept of it; there is no way back (scope accounts)')
     .argument('<ID>', 'its id')
     .requiredOption('--yes', 'says that it is meant')
     .addHelpText('after', examples('countersign accounts delete 01997a3c-5f0e-7c3b-8b0e-2f6a4d1c9e77 --yes'))
@@ -101,7 +103,9 @@ ${examples(
     );
 
   remote(sessions, 'list')
-    .description('lists the live sessions of an account, newest first')
+    .description(
+      'lists the live sessions of an account, newest first (scope sessions; by an address, accounts or support too)',
+    )
     .addArgument(new Argument(`<${account}>`, accountMeaning))
     .addHelpText('after', examples('countersign sessions list anna@example.com'))
     .action((name: string, options: Common) =>
@@ -109,7 +113,9 @@ ${examples(
     );
 
   remote(sessions, 'revoke')
-    .description('ends sessions of an account: all, those of one device, or one; trust stays')
+    .description(
+      'ends sessions of an account: all, those of one device, or one; trust stays (scope sessions; by an address, accounts or support too)',
+    )
     .addArgument(new Argument(`<${account}>`, accountMeaning))
     .option('--device <id>', 'only those of this device')
     .option('--session <id>', 'only this one')
@@ -131,7 +137,7 @@ ${examples(
 
   remote(program, 'trace')
     .description(
-      'tells why a code did, or did not, arrive: one challenge, with every message and every answer of a provider',
+      'tells why a code did, or did not, arrive: one challenge, with every message and every answer of a provider (scope support)',
     )
     .addArgument(new Argument(`<${account}>`, accountMeaning))
     .option('--challenge <id>', "which challenge; the account's newest by default")
@@ -141,7 +147,7 @@ ${examples(
     );
 
   remote(program, 'audit')
-    .description('lists what internal callers did, newest first')
+    .description('lists what internal callers did, newest first (scope support)')
     .option('--account <EMAIL|ID>', 'only what concerns this account')
     .option('--caller <name>', 'only what this caller did')
     .option('--rpc <name>', 'only this RPC, such as Accounts.SetPassword')

@@ -6,6 +6,7 @@ import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { hashServiceToken } from '../../server/platform/service-tokens.ts';
 import { createAuthority, thisMachine } from '../support/certificate.ts';
 import { freePort } from '../support/free-port.ts';
 import { iphone, startTestServer, type TestAccount, type TestServer } from '../support/server.ts';
@@ -78,6 +79,26 @@ describe('an account', () => {
       account: { accountId: account.accountId, email: account.email, verificationLocked: false },
       accountSecurity: { wrongCodes: 0, devices: [{ trusted: true, push: 'ROUTE_UNSPECIFIED' }] },
     });
+  });
+
+  test('is shown to a support desk that may do no more, with its address masked', async () => {
+    const token = 'a-token-of-the-support-desk';
+    const hash = Buffer.from(hashServiceToken(token)).toString('hex');
+    const beside = await startTestServer({ COUNTERSIGN_SERVICE_TOKENS: `desk:support:${hash}` }, server);
+    try {
+      const desk = { COUNTERSIGN_INTERNAL_URL: beside.internalUrl, COUNTERSIGN_SERVICE_TOKEN: token };
+      const shown = await countersign(['accounts', 'show', account.email], { env: desk });
+      expect(shown).toMatchObject({ code: 0, stderr: '' });
+      expect(shown.stdout).toMatch(new RegExp(`^account +${account.accountId}\naddress +a•••@example\\.com$`, 'm'));
+      expect(shown.stdout).toMatch(/^verification locked +no$/m);
+      expect(shown.stdout).toMatch(/^device +app +trusted/m);
+      const asJson = await countersign(['accounts', 'show', account.email, '--json'], { env: desk });
+      expect(jsonOf(asJson)).toMatchObject({ account: null, accountSecurity: { accountId: account.accountId } });
+      const unlock = await countersign(['accounts', 'unlock', account.email], { env: desk });
+      expect(unlock).toMatchObject({ code: 1, stderr: expect.stringContaining('SCOPE_MISSING') });
+    } finally {
+      await beside.stop();
+    }
   });
 
   test('is unlocked', async () => {
