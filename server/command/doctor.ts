@@ -76,8 +76,7 @@ function checksOf(
         { COUNTERSIGN_CODE_KEYS: codeKeys, COUNTERSIGN_SIGNING_KEYS: signingKeys },
         clock.now(),
       ),
-    'service-tokens': async () =>
-      (await import('./checks/secrets.ts')).checkServiceTokens(config.serviceTokens, config.serviceTokensFile),
+    'service-tokens': async () => (await import('./checks/secrets.ts')).checkServiceTokens(config),
     tls: async () => (await import('./checks/tls.ts')).checkTls(config, clock.now()),
     'public-url': async () =>
       (await import('./checks/public-url.ts')).checkPublicUrl(config.publicUrl, signingKeys, clock.now()),

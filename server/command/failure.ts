@@ -41,8 +41,8 @@ export function failureOf(thrown: unknown): Failure {
 
 const helps: Readonly<Record<string, string>> = {
   SERVICE_TOKEN_INVALID:
-    'COUNTERSIGN_SERVICE_TOKEN or --token-file has to be a token whose SHA-256 the server knows (COUNTERSIGN_SERVICE_TOKENS)',
-  SCOPE_MISSING: `give the token's entry in COUNTERSIGN_SERVICE_TOKENS the scope that this takes, of ${scopes.join(', ')}`,
+    'COUNTERSIGN_SERVICE_TOKEN or --token-file has to be a token whose SHA-256 stands in COUNTERSIGN_SERVICE_TOKENS or COUNTERSIGN_SERVICE_TOKENS_FILE of the server',
+  SCOPE_MISSING: `give the caller's entry in COUNTERSIGN_SERVICE_TOKENS, or in its file, the scope that this takes, of ${scopes.join(', ')}`,
   ACCOUNT_UNKNOWN: 'compare the address or the id with what the person sees in the app',
   ACCOUNT_EXISTS: '`countersign accounts show EMAIL` tells of it',
   ACCOUNTS_ELSEWHERE: 'accounts live in the directory of COUNTERSIGN_DIRECTORY_URL: change them there',
@@ -53,6 +53,9 @@ const helps: Readonly<Record<string, string>> = {
   DEPENDENCY_UNAVAILABLE: 'the server runs, and its database does not answer: `countersign doctor` there says more',
   INTERNAL: "the server's log says more, under the request's id",
 };
+
+/** A reason is a stranger's text. */
+const helpFor = (reason: string) => (Object.hasOwn(helps, reason) ? helps[reason] : undefined);
 
 /** gRPC's code for what never reached a server of ours, or broke off. */
 const unreachableCodes: readonly Code[] = [Code.Unavailable, Code.DeadlineExceeded, Code.Aborted, Code.Internal];
@@ -68,7 +71,8 @@ function refused(error: CountersignError): Failure {
   const ids = requestId === '' ? {} : { requestId };
   if (isUnreachable(error)) {
     const help =
-      helps[reason] ?? 'is the server running, and do --url or COUNTERSIGN_INTERNAL_URL lead to its internal listener?';
+      helpFor(reason) ??
+      'is the server running, and do --url or COUNTERSIGN_INTERNAL_URL lead to its internal listener?';
     const words = reason === '' ? `the server can't be reached: ${rawMessage}` : rawMessage;
     return new Failure(exitCodes.unreachable, words, { reason, help, ...ids }, error);
   }
@@ -81,6 +85,6 @@ function refused(error: CountersignError): Failure {
       error,
     );
   }
-  const help = helps[reason];
+  const help = helpFor(reason);
   return new Failure(exitCodes.failed, rawMessage, { reason, ...(help === undefined ? {} : { help }), ...ids }, error);
 }

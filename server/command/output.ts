@@ -95,6 +95,6 @@ export function failureText({ message, exitCode, details }: Failure, json: boole
   if (json)
     return jsonText({ error: { exitCode, reason, message, help, requestId, ...(done === undefined ? {} : { done }) } });
   const after = [help, requestId === '' ? '' : `request id ${plain(requestId)}`].filter((line) => line !== '');
-  const first = `countersign: ${[reason, plain(message, 2_000)].filter((part) => part !== '').join(': ')}`;
+  const first = `countersign: ${[plain(reason, 64), plain(message, 2_000)].filter((part) => part !== '').join(': ')}`;
   return `${[first, ...after.map((line) => `  ${line}`)].join('\n')}\n`;
 }

@@ -1,7 +1,7 @@
 // `countersign tokens`: a service token, and what the settings have to know of it.
 
 import { randomBytes } from 'node:crypto';
-import { hashServiceToken, scopes } from '../platform/service-tokens.ts';
+import { hashServiceToken, isCallerName, scopes } from '../platform/service-tokens.ts';
 import { exitCodes, Failure } from './failure.ts';
 import type { Answer } from './output.ts';
 
@@ -11,8 +11,8 @@ export async function newToken(name: string, scopesGiven: string): Promise<Answe
   if (unknown !== undefined) {
     throw new Failure(exitCodes.usage, `--scopes takes some of ${scopes.join(', ')}, joined by +`);
   }
-  if (!/^[\w.-]{1,64}$/.test(name)) {
-    throw new Failure(exitCodes.usage, 'NAME takes up to 64 letters, digits, dots, hyphens and underscores');
+  if (!isCallerName(name)) {
+    throw new Failure(exitCodes.usage, 'NAME takes up to 128 letters, digits and . _ - : / @');
   }
   const token = randomBytes(32).toString('base64url');
   const entry = `${name}:${wanted.join('+')}:${Buffer.from(hashServiceToken(token)).toString('hex')}`;
@@ -20,7 +20,7 @@ export async function newToken(name: string, scopesGiven: string): Promise<Answe
     `token  ${token}`,
     `entry  ${entry}`,
     '',
-    'The token goes to its caller and is shown only now; the entry goes into COUNTERSIGN_SERVICE_TOKENS.',
+    'The token goes to its caller and is shown only now; the entry goes into COUNTERSIGN_SERVICE_TOKENS, or its file.',
   ].join('\n');
   return { json: { name, scopes: wanted, token, entry }, text };
 }

@@ -25,7 +25,10 @@ export interface ServiceGrants {
 export const serviceTokensForm = `name:scope+scope:sha256 of the token in hex, or name:scope+scope:certificate, several separated by commas, scopes of ${scopes.join(', ')}`;
 
 // A name may have colons, as a SPIFFE ID has: what stands behind it has none.
-const entryForm = /^([\w.:/@-]{1,128}):([a-z]+(?:\+[a-z]+)*):([0-9a-f]{64}|certificate)$/i;
+const nameForm = /[\w.:/@-]{1,128}/.source;
+const entryForm = new RegExp(`^(${nameForm}):([a-z]+(?:\\+[a-z]+)*):([0-9a-f]{64}|certificate)$`, 'i');
+
+export const isCallerName = (text: string): boolean => new RegExp(`^${nameForm}$`).test(text);
 
 /**
  * Reads `name:scope+scope:sha256` and `name:scope+scope:certificate`, separated by commas or line ends; from a `#` on, a line is a

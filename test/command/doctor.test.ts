@@ -142,6 +142,8 @@ test('where everything is good, all checks say so, in words and as JSON', async 
   const { code, stdout, stderr } = await examine(env);
   expect({ code, stderr }).toEqual({ code: 0, stderr: '' });
   expect(stdout).toMatch(/^ok {4}mail +SMTP_URL: localhost:\d+ answers over TLS and lets us in$/m);
+  const besides = /take up to (\d+) more \| 20 \|/.exec(await readFile('README.md', 'utf8'))?.[1];
+  expect(stdout).toContain(` replicas of up to ${20 + Number(besides)}\n`);
   expect(stdout).toMatch(/^ok {4}mail-dns +the DKIM key is published at mail2026\._domainkey\.example\.com$/m);
   // biome-ignore lint/suspicious/noControlCharactersInRegex: no colours where there is no terminal.
   expect(stdout).not.toMatch(/\x1b/);
@@ -347,6 +349,13 @@ const cases: readonly Case[] = [
     'service-tokens',
     'fail',
     /of x is empty/,
+  ],
+  [
+    'a caller by its certificate, where none is asked for',
+    () => ({ COUNTERSIGN_SERVICE_TOKENS: 'router.example.org:sessions:certificate' }),
+    'service-tokens',
+    'warn',
+    /nobody is let in as router\.example\.org$/,
   ],
   [
     'a file of service tokens that is none',

@@ -142,5 +142,11 @@ test('a service token is shown once, with the entry by which a server knows it',
   const asText = await run('tokens new billing --scopes accounts');
   expect(asText.stdout).toMatch(/^token {2}\S{43}\nentry {2}billing:accounts:[0-9a-f]{64}$/m);
   expect((await run('tokens new billing --scopes everything')).code).toBe(2);
-  expect((await run('tokens new bil:ling --scopes accounts')).code).toBe(2);
+  for (const name of ['bil,ling', 'bil#ling', 'x'.repeat(129)]) {
+    expect((await run(`tokens new ${name} --scopes accounts`)).code, name).toBe(2);
+  }
+  // Whatever name the settings take.
+  const router = 'spiffe://example.org/router';
+  const { entry } = jsonOf<{ entry: string }>(await run(`tokens new ${router} --scopes sessions --json`));
+  expect(readConfig({ COUNTERSIGN_SERVICE_TOKENS: entry }).serviceTokens).toMatchObject([{ name: router }]);
 });

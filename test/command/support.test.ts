@@ -2,10 +2,15 @@
 
 import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { createServer } from 'node:net';
+import { createServer as createHttp2Server } from 'node:http2';
+import { type AddressInfo, createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Code, ConnectError } from '@connectrpc/connect';
+import { connectNodeAdapter } from '@connectrpc/connect-node';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { Support } from '../../gen/countersign/internal/v1/support_pb.ts';
+import { ErrorInfoSchema } from '../../gen/google/rpc/error_details_pb.ts';
 import { hashServiceToken } from '../../server/platform/service-tokens.ts';
 import { createAuthority, thisMachine } from '../support/certificate.ts';
 import { freePort } from '../support/free-port.ts';
@@ -214,6 +219,30 @@ test('what a device calls itself does nothing to a terminal, and forges no line'
     expect(JSON.stringify(jsonOf(asJson))).toContain(JSON.stringify(name).slice(1, -1));
   }
 });
+
+test.each(['\u001b]0;owned\u0007\u009b31m\u202e\r\nTHAT', 'constructor'])(
+  'nor does a reason that no server of ours gives, %j, nor is it taken for one of ours',
+  async (reason) => {
+    const stranger = createHttp2Server(
+      connectNodeAdapter({
+        routes: (router) =>
+          router.service(Support, {
+            traceChallenge: () => {
+              const info = { desc: ErrorInfoSchema, value: { reason } };
+              throw new ConnectError('no \u001b[2J', Code.FailedPrecondition, undefined, [info]);
+            },
+          }),
+      }),
+    ).listen(0, '127.0.0.1');
+    onTestFinished(() => void stranger.close());
+    await once(stranger, 'listening');
+    const { port } = stranger.address() as AddressInfo;
+    const { code, stderr } = await run(`trace ${account.email} --url http://127.0.0.1:${port}`);
+    expect(code).toBe(1);
+    // biome-ignore lint/suspicious/noControlCharactersInRegex: those are what must not be there.
+    expect(stderr).toMatch(/^countersign: [^\x00-\x1f\x7f-\x9f\u202e]*(THAT|constructor): no [^\x00-\x1f]*\n$/);
+  },
+);
 
 describe('a server', () => {
   test('that is not there, or is silent, is told apart from one that refuses', async () => {

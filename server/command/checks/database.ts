@@ -6,8 +6,8 @@ import type { Clock } from '../../flows/ports.ts';
 import { missingPartitions } from '../../store/partitions.ts';
 import { type Finding, fail, ok, patienceMs, skip, warn, wordsOf } from './finding.ts';
 
-/** Connections that a server takes besides its pool: jobs, health, the bus. */
-const besidesPool = 14;
+/** Connections that a server takes besides its pool: jobs, health, the bus, WatchRevocations. */
+const besidesPool = 15;
 const clocksApart = { warnMs: 1_000, failMs: 30_000 };
 const longTransaction = '5 minutes';
 

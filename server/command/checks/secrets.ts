@@ -2,6 +2,7 @@
 
 import { hash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import type { Config } from '../../config.ts';
 import { type KeyEntry, keyInUse } from '../../platform/key-entries.ts';
 import { parseServiceTokens, type ServiceGrant } from '../../platform/service-tokens.ts';
 import { type Finding, fail, ok, skip, warn } from './finding.ts';
@@ -51,9 +52,14 @@ function stateOf(setting: string, keys: readonly KeyEntry[], now: Date): Finding
 /** What `sha256sum` says of an empty variable, also behind `echo`. */
 const hashesOfNothing = ['', '\n'].map((text) => hash('sha256', text));
 
-/** @param path of a file in the place of the setting; the settings have been refused where it is none. */
-export async function checkServiceTokens(given: readonly ServiceGrant[], path: string | undefined): Promise<Finding[]> {
-  const grants = path === undefined ? given : parseServiceTokens(await readFile(path, 'utf8'));
+/** Of a file in the place of the setting; the settings have been refused where it is none. */
+export async function checkServiceTokens({
+  serviceTokens,
+  serviceTokensFile,
+  internalTls,
+}: Pick<Config, 'serviceTokens' | 'serviceTokensFile' | 'internalTls'>): Promise<Finding[]> {
+  const grants =
+    serviceTokensFile === undefined ? serviceTokens : parseServiceTokens(await readFile(serviceTokensFile, 'utf8'));
   if (grants.length === 0) return [skip('COUNTERSIGN_SERVICE_TOKENS is not set')];
   const empty = grants.filter(
     ({ hash: bytes }) => bytes && hashesOfNothing.includes(Buffer.from(bytes).toString('hex')),
@@ -62,6 +68,16 @@ export async function checkServiceTokens(given: readonly ServiceGrant[], path: s
     const mend = '`countersign tokens new` makes one with its entry';
     return empty.map(({ name }) => fail(`the service token of ${name} is empty`, mend));
   }
-  const callers = new Set(grants.map(({ name }) => name));
-  return [ok(`${grants.length} entries for ${callers.size} callers`)];
+  const byCertificate = namesOf(grants.filter(({ hash }) => hash === null));
+  if (byCertificate.length > 0 && internalTls?.clientCa === undefined) {
+    return [
+      warn(
+        `no certificate is asked for, and so nobody is let in as ${byCertificate.join(', ')}`,
+        'COUNTERSIGN_INTERNAL_CLIENT_CA has the authorities of their certificates',
+      ),
+    ];
+  }
+  return [ok(`${grants.length} entries for ${namesOf(grants).length} callers`)];
 }
+
+const namesOf = (grants: readonly ServiceGrant[]) => [...new Set(grants.map(({ name }) => name))];
