@@ -54,12 +54,7 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 the server is not reac
       'JSON Lines or CSV with a header: account_id, email, locale, password_hash; - reads standard input',
     )
     .option('--dry-run', 'only checks the file')
-    .option(
-      '--patience <duration>',
-      'how long a server that is out of reach is asked again',
-      durationOf,
-      parseDuration('2m'),
-    )
+    .addOption(durationOption('--patience', 'how long a server that is out of reach is asked again', '2m'))
     .addHelpText(
       'after',
       `
@@ -190,14 +185,20 @@ ${examples(
   local(keys, 'rotate')
     .description('puts a new key into a file, which is used some time later, and takes out those that are over')
     .requiredOption('--file <path>', 'the file of keys; comments in it are lost')
-    .option('--use-after <duration>', 'until then every replica must have the file', durationOf, parseDuration('10m'))
-    .option(
-      '--drop-after <duration>',
-      'for how long a replaced key is kept; links in mails are signed with the code keys, and work for a week',
-      durationOf,
-      parseDuration('8d'),
+    .addOption(durationOption('--use-after', 'until then every replica must have the file', '10m'))
+    .addOption(
+      durationOption(
+        '--drop-after',
+        'for how long a replaced key is kept: for a week what a code key has made is good, for 30 days an idle session',
+        '31d',
+      ),
     )
-    .addHelpText('after', examples('countersign keys rotate --file /etc/countersign/signing-keys'))
+    .addHelpText(
+      'after',
+      `
+A key that has got into wrong hands is replaced with --use-after 10s.
+${examples('countersign keys rotate --file /etc/countersign/signing-keys')}`,
+    )
     .action((options: { json: boolean; file: string; useAfter: number; dropAfter: number }) =>
       show(async () => (await import('./keys.ts')).rotateKeys(options, new Date()), options),
     );
@@ -249,6 +250,10 @@ function finish(command: Command): void {
 
 function examples(...lines: readonly string[]): string {
   return `\nExamples:\n${lines.map((line) => `  ${line}`).join('\n')}`;
+}
+
+function durationOption(name: string, meaning: string, fallback: string): Option {
+  return new Option(`${name} <duration>`, meaning).argParser(durationOf).default(durationOf(fallback), fallback);
 }
 
 function durationOf(text: string): number {

@@ -72,6 +72,16 @@ test('a key whose successor has been used for long enough is dropped', async () 
   expect(rotated.keys.map(({ state }) => state)).toEqual(['in use', 'waiting', 'waiting']);
 });
 
+test.each([
+  [30, []],
+  [32, ['a']],
+])('a signing key that was replaced %i days ago: apps whose sessions may live find it', async (days, dropped) => {
+  const path = pathOf(`days-${days}`);
+  const time = new Date(Date.now() - days * 86_400_000).toISOString().replace(/[-:]|\.\d+/g, '');
+  await writeFile(path, `a:${oldKey}\nb:${Buffer.alloc(32, 8).toString('base64')}:${time}\n`, { mode: 0o600 });
+  expect(jsonOf<Listed>(await run(`keys rotate --file ${path} --json`)).dropped).toEqual(dropped);
+});
+
 test('four at once are four keys, and no reader ever finds half a file', async () => {
   const path = pathOf('at-once');
   await writeFile(path, `old:${oldKey}\n`, { mode: 0o640 });
