@@ -37,13 +37,7 @@ export async function connect(
     ...(await pemOf('cert', '--client-cert', options.clientCert)),
     ...(await pemOf('key', '--client-key', options.clientKey)),
   };
-  return createServiceClient({
-    baseUrl,
-    ...(serviceToken !== undefined && { serviceToken }),
-    timeoutMs,
-    ...limits,
-    tls,
-  });
+  return createServiceClient({ baseUrl, serviceToken, timeoutMs, ...limits, tls });
 }
 
 async function pemOf<T extends string>(name: T, option: string, path: string | undefined) {

@@ -41,7 +41,7 @@ export function failureOf(thrown: unknown): Failure {
 
 const helps: Readonly<Record<string, string>> = {
   SERVICE_TOKEN_INVALID:
-    'COUNTERSIGN_SERVICE_TOKEN or --token-file has to be a token whose SHA-256 stands in COUNTERSIGN_SERVICE_TOKENS or COUNTERSIGN_SERVICE_TOKENS_FILE of the server',
+    'COUNTERSIGN_SERVICE_TOKEN or --token-file has to be a token whose SHA-256 stands in COUNTERSIGN_SERVICE_TOKENS of the server, or in its file; without a token, --client-cert has to name a caller there',
   SCOPE_MISSING: `give the caller's entry in COUNTERSIGN_SERVICE_TOKENS, or in its file, the scope that this takes, of ${scopes.join(', ')}`,
   ACCOUNT_UNKNOWN: 'compare the address or the id with what the person sees in the app',
   ACCOUNT_EXISTS: '`countersign accounts show EMAIL` tells of it',
