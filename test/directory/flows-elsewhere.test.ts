@@ -10,7 +10,6 @@ describe.each([
   'codes-by-push',
   'codes-in-app',
   'login-activity',
-  'removal-interleaved',
   'report',
   'sessions',
   'settings',
