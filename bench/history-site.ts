@@ -3,7 +3,7 @@
 import { createHash } from 'node:crypto';
 import pg from 'pg';
 import type { LoginEvent } from '../server/domain/login-event.ts';
-import type { Store } from '../server/flows/ports.ts';
+import type { Store } from '../server/flows/store-ports.ts';
 import { createRandom, systemClock } from '../server/platform/clock.ts';
 import { Database } from '../server/store/database.ts';
 import { migrate } from '../server/store/migrate.ts';

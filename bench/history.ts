@@ -5,7 +5,7 @@
 import { writeFile } from 'node:fs/promises';
 import { availableParallelism, cpus } from 'node:os';
 import { join } from 'node:path';
-import type { ActivityFilter } from '../server/flows/ports.ts';
+import type { ActivityFilter } from '../server/flows/store-ports.ts';
 import { insertEvent, listEvents, mostScanned, rangeOf, searchEvents } from '../server/store/login-events.ts';
 import type { Db } from '../server/store/statement.ts';
 import { begunScansOf, besideKeyRanges, explain, type Plan } from '../test/support/explain.ts';

@@ -4,7 +4,7 @@ import type { Challenge } from '../domain/challenge.ts';
 import type { Attempt, DeliveryKind, DeliveryState } from '../domain/delivery.ts';
 import type { PushRegistration } from '../domain/device.ts';
 import type { LoginEvent } from '../domain/login-event.ts';
-import type { DeliveryRecord } from '../flows/ports.ts';
+import type { DeliveryRecord } from '../flows/store-ports.ts';
 
 /** The identifiers of the jobs. Mail and push have workers of their own, so that neither waits for the other's provider. */
 export const tasks = {

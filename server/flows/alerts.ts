@@ -5,7 +5,7 @@ import type { AppDevice } from '../domain/challenge.ts';
 import type { PushService } from '../domain/delivery.ts';
 import type { LoginEvent } from '../domain/login-event.ts';
 import type { Deps } from './context.ts';
-import type { AccountTransaction, Delivery } from './ports.ts';
+import type { AccountTransaction, Delivery } from './store-ports.ts';
 
 /** Appends the event and tells of it: the account's address, and each of `devices` that takes pushes but `actingDeviceId`. */
 export function appendAndAlert(

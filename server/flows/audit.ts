@@ -3,7 +3,7 @@
 import type { AuditRecord } from '../domain/audit-record.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { Deps } from './context.ts';
-import type { AuditFilter, AuditPage } from './ports.ts';
+import type { AuditFilter, AuditPage } from './store-ports.ts';
 import { refuseBackwards } from './times.ts';
 
 export type AuditDeps = Pick<Deps, 'auditRecords' | 'clock' | 'random'>;

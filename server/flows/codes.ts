@@ -24,7 +24,8 @@ import { maskEmail } from '../domain/mask.ts';
 import { networkOf } from '../domain/network.ts';
 import type { UnusualFinding } from '../domain/unusual.ts';
 import { type Caller, type Deps, decide, eventOf, type Outcome, oddities, refuse } from './context.ts';
-import type { AccountTransaction, Delivery, DirectoryAccount } from './ports.ts';
+import type { DirectoryAccount } from './ports.ts';
+import type { AccountTransaction, Delivery } from './store-ports.ts';
 
 /** A challenge and its requester's secret. */
 export interface ChallengeGrant {

@@ -9,9 +9,6 @@ import { sessionEnd } from '../domain/session.ts';
 import type { StepUp, UnusualFinding } from '../domain/unusual.ts';
 import type {
   AccessTokens,
-  AccountKey,
-  AccountTransaction,
-  AuditRecords,
   Clock,
   Codes,
   Directory,
@@ -22,9 +19,8 @@ import type {
   Random,
   Revocations,
   Secrets,
-  SessionRecord,
-  Store,
 } from './ports.ts';
+import type { AccountKey, AccountTransaction, AuditRecords, SessionRecord, Store } from './store-ports.ts';
 
 export interface Deps {
   readonly clock: Clock;

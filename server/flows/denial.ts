@@ -7,7 +7,7 @@ import { type Challenge, denied } from '../domain/challenge.ts';
 import { appendAndAlert } from './alerts.ts';
 import { type Deps, decide, decideFor, eventOf, refuse, type SignedInCaller } from './context.ts';
 import { adviceAfterIntrusion, type LinkOutcome, putOut } from './intruders.ts';
-import type { AccountTransaction } from './ports.ts';
+import type { AccountTransaction } from './store-ports.ts';
 
 export async function denyChallenge(
   deps: Deps,

@@ -4,7 +4,7 @@
 import { challengeState, viewChallenge } from '../domain/challenge.ts';
 import { sendOn, surroundingsIn } from './codes.ts';
 import { type Deps, decide } from './context.ts';
-import type { DeliveryRecord } from './ports.ts';
+import type { DeliveryRecord } from './store-ports.ts';
 
 /**
  * Sends the code by e-mail where everything by app has failed and no mail was sent yet. Returns in how many ms it is worth

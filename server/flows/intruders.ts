@@ -8,7 +8,7 @@ import type { Device } from '../domain/device.ts';
 import type { LoginEvent } from '../domain/login-event.ts';
 import { countriesWithout } from '../domain/unusual.ts';
 import { type Deps, describe, eventOf } from './context.ts';
-import type { AccountTransaction } from './ports.ts';
+import type { AccountTransaction } from './store-ports.ts';
 import { endTrust } from './trusted-devices.ts';
 
 /** By what an intruder is known: the session, else the device, and the challenge that let them in. */

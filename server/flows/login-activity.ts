@@ -1,7 +1,7 @@
 // What happened to the account, newest first.
 
 import type { Deps, SignedInCaller } from './context.ts';
-import type { ActivityFilter, EventPage } from './ports.ts';
+import type { ActivityFilter, EventPage } from './store-ports.ts';
 import { refuseBackwards } from './times.ts';
 
 /**

@@ -20,8 +20,9 @@ import {
   type SignedInCaller,
 } from './context.ts';
 import { countGuess, countResetRequest, countResetTry, guessesAt } from './password-guesses.ts';
-import type { AccountTransaction, DirectoryAccount } from './ports.ts';
+import type { DirectoryAccount } from './ports.ts';
 import { replacePassword } from './replace-password.ts';
+import type { AccountTransaction } from './store-ports.ts';
 import { removalEvent } from './trusted-devices.ts';
 
 /** An account as its owner sees it. */

@@ -1,7 +1,7 @@
 // What every new password brings, whoever sets it: the sessions of before end, and so does what they have asked for.
 
 import type { Account } from '../domain/account.ts';
-import type { AccountTransaction, SessionFilter } from './ports.ts';
+import type { AccountTransaction, SessionFilter } from './store-ports.ts';
 
 /**
  * Returns the account with it; sessions that fit `ending` end. Telling of it, and what becomes of trust, is for the caller. Without a

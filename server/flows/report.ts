@@ -8,7 +8,7 @@ import { type LoginEvent, timeOfUuid } from '../domain/login-event.ts';
 import { appendAndAlert } from './alerts.ts';
 import { type Deps, decide, decideFor, refuse, type SignedInCaller } from './context.ts';
 import { adviceAfterIntrusion, type LinkOutcome, putOut } from './intruders.ts';
-import type { AccountTransaction } from './ports.ts';
+import type { AccountTransaction } from './store-ports.ts';
 
 export async function reportLoginActivity(
   deps: Deps,

@@ -27,15 +27,14 @@ import {
   refuse,
   type SignedInCaller,
 } from './context.ts';
+import type { PublicSigningKey, RevocationEvent } from './ports.ts';
 import type {
   AccountTransaction,
   IntrospectedSession,
   ListedSession,
-  PublicSigningKey,
-  RevocationEvent,
   SessionFilter,
   SessionRecord,
-} from './ports.ts';
+} from './store-ports.ts';
 
 /** A session with the secrets that stand for it, on its way to its device. */
 export interface SessionGrant {

@@ -19,8 +19,9 @@ import { appendAndAlert } from './alerts.ts';
 import { type ChallengeGrant, openChallenge, reissueChallenge, tryCode, viewIn } from './codes.ts';
 import { type Caller, type Deps, decide, eventOf, type Outcome, oddities, refuse } from './context.ts';
 import { countGuess, guessesAt } from './password-guesses.ts';
-import type { AccountTransaction, DirectoryAccount, HashRenewal } from './ports.ts';
+import type { DirectoryAccount, HashRenewal } from './ports.ts';
 import { grantSession, type OpenedSession, openSession, reopenSession, type SessionGrant } from './sessions.ts';
+import type { AccountTransaction } from './store-ports.ts';
 import { makeRoomForOne, newDevice } from './trusted-devices.ts';
 
 export interface SignInRequest {

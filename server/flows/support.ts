@@ -17,7 +17,8 @@ import { maskEmail } from '../domain/mask.ts';
 import { explain, messageDelivery, type TracedDelivery, type TraceEvent, traceEvents } from '../domain/trace.ts';
 import { isTrusted } from '../domain/trust.ts';
 import type { Deps } from './context.ts';
-import type { DirectoryAccount, SupportDevice } from './ports.ts';
+import type { DirectoryAccount } from './ports.ts';
+import type { SupportDevice } from './store-ports.ts';
 
 /** By which name an account is asked for. */
 export type AccountName = { readonly accountId: string } | { readonly email: string };

@@ -7,7 +7,7 @@ import type { LoginEvent } from '../domain/login-event.ts';
 import { displacedByOneMore, isTrusted } from '../domain/trust.ts';
 import { appendAndAlert } from './alerts.ts';
 import { type Deps, decideFor, describe, eventOf, refuse, type SignedInCaller } from './context.ts';
-import type { AccountTransaction } from './ports.ts';
+import type { AccountTransaction } from './store-ports.ts';
 
 /** A device that signs in for the first time; not trusted yet. */
 export function newDevice(

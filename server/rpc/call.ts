@@ -2,7 +2,7 @@
 
 import { type ContextValues, createContextKey, createContextValues, type HandlerContext } from '@connectrpc/connect';
 import type { Caller, SignedInCaller } from '../flows/context.ts';
-import type { SessionRecord } from '../flows/ports.ts';
+import type { SessionRecord } from '../flows/store-ports.ts';
 import { isBearerToken, type Service } from '../platform/service-tokens.ts';
 
 /** The caller of a public RPC. */

@@ -18,7 +18,7 @@ import { timeOfUuid } from '../domain/login-event.ts';
 import type { TraceEventKind } from '../domain/trace.ts';
 import { listAuditRecords } from '../flows/audit.ts';
 import type { Deps } from '../flows/context.ts';
-import type { AuditFilter } from '../flows/ports.ts';
+import type { AuditFilter } from '../flows/store-ports.ts';
 import {
   type AccountName,
   type AccountSecurity,

@@ -5,7 +5,8 @@ import type { HeldForm } from '../directory/decoys.ts';
 import type { StoredPassword } from '../directory/passwords.ts';
 import { type Account, newAccount } from '../domain/account.ts';
 import { normaliseEmail } from '../domain/email.ts';
-import type { AccountKey, DirectoryAccount, HashRenewal } from '../flows/ports.ts';
+import type { DirectoryAccount, HashRenewal } from '../flows/ports.ts';
+import type { AccountKey } from '../flows/store-ports.ts';
 import { type Builder, columnsOf, columnValues, type Db, first, type Reader, statement } from './statement.ts';
 
 interface Key {

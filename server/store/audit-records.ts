@@ -2,7 +2,7 @@
 
 import { sql } from 'kysely';
 import type { AuditRecord } from '../domain/audit-record.ts';
-import type { AuditFilter, AuditPage, AuditRecords } from '../flows/ports.ts';
+import type { AuditFilter, AuditPage, AuditRecords } from '../flows/store-ports.ts';
 import type { Database } from './database.ts';
 import { type IdRange, idRange } from './id-range.ts';
 import { type Builder, columnsOf, columnValues, first, type Reader, statement } from './statement.ts';

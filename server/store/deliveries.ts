@@ -2,7 +2,7 @@
 
 import { sql } from 'kysely';
 import type { CodeSend } from '../domain/delivery.ts';
-import type { Delivery, DeliveryRecord } from '../flows/ports.ts';
+import type { Delivery, DeliveryRecord } from '../flows/store-ports.ts';
 import { addDeliveryJobs } from './jobs.ts';
 import { lowestUuid } from './partitions.ts';
 import { columnsOf, type Db, first, type Reader, statement } from './statement.ts';

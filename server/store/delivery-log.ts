@@ -7,7 +7,7 @@ import type { Challenge } from '../domain/challenge.ts';
 import type { DeliveryState } from '../domain/delivery.ts';
 import type { PushRegistration } from '../domain/device.ts';
 import type { LoginEvent } from '../domain/login-event.ts';
-import type { DeliveryRecord } from '../flows/ports.ts';
+import type { DeliveryRecord } from '../flows/store-ports.ts';
 import type { Database } from './database.ts';
 import { type Again, deliveryAgain, fallBackLater, priorityOf, settleJobs, settleLater } from './jobs.ts';
 import { forgetRegistration } from './push-registrations.ts';

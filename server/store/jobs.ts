@@ -2,7 +2,7 @@
 
 import { type RawBuilder, sql } from 'kysely';
 import { type DeliveryJob, taskOf, tasks } from '../delivery/jobs.ts';
-import type { Delivery } from '../flows/ports.ts';
+import type { Delivery } from '../flows/store-ports.ts';
 import { type Db, statement } from './statement.ts';
 
 const addJobs = statement<{ readonly rows: string }, unknown>(

@@ -3,7 +3,7 @@
 import { sql } from 'kysely';
 import { mostLegacyRefusals, type NotedRefusal } from '../domain/legacy-sign-in.ts';
 import type { LoginEvent } from '../domain/login-event.ts';
-import type { ActivityFilter, EventPage } from '../flows/ports.ts';
+import type { ActivityFilter, EventPage } from '../flows/store-ports.ts';
 import { type IdRange, idRange } from './id-range.ts';
 import { lowestUuid } from './partitions.ts';
 import { type Builder, columnsOf, columnValues, type Db, first, type Reader, statement } from './statement.ts';

@@ -3,7 +3,7 @@
 import { sql } from 'kysely';
 import type { Limits } from '../domain/limits.ts';
 import type { Session, SessionEndCause } from '../domain/session.ts';
-import type { IntrospectedSession, ListedSession, SessionFilter, SessionRecord } from '../flows/ports.ts';
+import type { IntrospectedSession, ListedSession, SessionFilter, SessionRecord } from '../flows/store-ports.ts';
 import { settleJobs } from './jobs.ts';
 import { highestUuid } from './partitions.ts';
 import { columnsOf, columnValues, type Db, first, nested, type Reader, statement } from './statement.ts';

@@ -2,7 +2,7 @@
 
 import { sql } from 'kysely';
 import { timeOfUuid } from '../domain/login-event.ts';
-import type { FoundTrace, SupportDevice } from '../flows/ports.ts';
+import type { FoundTrace, SupportDevice } from '../flows/store-ports.ts';
 import { findChallenge, newestChallenges } from './challenges.ts';
 import { codeSendsOf, deliveriesOf } from './deliveries.ts';
 import { nested, type Reader, statement } from './statement.ts';

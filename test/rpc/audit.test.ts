@@ -9,7 +9,7 @@ import { Support } from '../../gen/countersign/internal/v1/support_pb.ts';
 import { Platform } from '../../gen/countersign/v1/device_pb.ts';
 import type { AuditRecord } from '../../server/domain/audit-record.ts';
 import { DomainError } from '../../server/domain/errors.ts';
-import type { AuditRecords } from '../../server/flows/ports.ts';
+import type { AuditRecords } from '../../server/flows/store-ports.ts';
 import { createRandom } from '../../server/platform/clock.ts';
 import { createLog } from '../../server/platform/log.ts';
 import { hashServiceToken } from '../../server/platform/service-tokens.ts';

@@ -3,7 +3,7 @@
 import { randomUUID } from 'node:crypto';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import type { AuditFilter } from '../../server/flows/ports.ts';
+import type { AuditFilter } from '../../server/flows/store-ports.ts';
 import { createAuditRecords, listRecords, mostScanned } from '../../server/store/audit-records.ts';
 import { Database } from '../../server/store/database.ts';
 import { idRange } from '../../server/store/id-range.ts';

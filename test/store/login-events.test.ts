@@ -3,7 +3,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { LoginEvent } from '../../server/domain/login-event.ts';
-import type { ActivityFilter } from '../../server/flows/ports.ts';
+import type { ActivityFilter } from '../../server/flows/store-ports.ts';
 import { createRandom } from '../../server/platform/clock.ts';
 import { Database } from '../../server/store/database.ts';
 import { insertEvent, listEvents, mostScanned, rangeOf, searchEvents } from '../../server/store/login-events.ts';
