@@ -1,100 +1,32 @@
-// Accounts in another system that is slow, dead, or lies: nobody gets in by it, nobody is charged for it, and everybody is told that
-// it is not their fault; and what it means that accounts are not ours.
+// Accounts in another system: what it is asked, what an account and a password that changes there are, and what is not ours.
 
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Code } from '@connectrpc/connect';
-import { afterAll, afterEach, beforeAll, describe, expect, test, vi } from 'vitest';
+import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest';
 import { RevocationReason } from '../../gen/countersign/internal/v1/sessions_pb.ts';
 import { EventKind } from '../../gen/countersign/v1/login_event_pb.ts';
 import { secrets } from '../../server/platform/secrets.ts';
 import { times } from '../support/at-once.ts';
 import { selfSigned } from '../support/certificate.ts';
-import {
-  type Answered,
-  type Asked,
-  accountMessage,
-  type Behaviour,
-  type DirectoryStandIn,
-  type Method,
-  startDirectoryStandIn,
-} from '../support/directory-stand-in.ts';
+import { type DirectoryStandIn, startDirectoryStandIn } from '../support/directory-stand-in.ts';
 import { eventually } from '../support/eventually.ts';
 import { refusal } from '../support/refusal.ts';
-import { iphone, startTestServer, type TestAccount, type TestServer } from '../support/server.ts';
+import { iphone, startTestServer, type TestServer } from '../support/server.ts';
+import { remoteSite, token } from './remote-site.ts';
 
-const token = 'the-token-of-the-directory';
-const people: (TestAccount & { readonly locale: string })[] = [];
-
-/** One more person with an account, whom the server has not heard of. */
-function somebody(): TestAccount {
-  const number = people.length + 1;
-  const person = {
-    accountId: `user/${number} ü`,
-    email: `person${number}@example.com`,
-    password: `s3cret of person ${number}`,
-    locale: '',
-  };
-  people.push(person);
-  return person;
-}
-
-/** As a directory that is well. */
-function honest({ method, ...asked }: Asked): Behaviour {
-  const { accountId, email, password } = asked;
-  const found = people.find((person) =>
-    method === 'getAccount' ? person.accountId === accountId : person.email === email.trim().toLowerCase(),
-  );
-  return { account: method !== 'verifyPassword' || found?.password === password ? found : undefined };
-}
-
-/** The same, but for one method. */
-const but = (method: Method, behaviour: Behaviour) => (asked: Asked) =>
-  asked.method === method ? behaviour : honest(asked);
+const site = remoteSite();
+const { somebody, honest, signIn, getAccount, lookUp, passwordChanged, expectOutage } = site;
 
 let directory: DirectoryStandIn;
 let server: TestServer;
 
 beforeAll(async () => {
-  directory = await startDirectoryStandIn();
-  directory.behave(honest);
-  server = await startTestServer({
-    COUNTERSIGN_DIRECTORY_URL: directory.url,
-    COUNTERSIGN_DIRECTORY_TOKEN: token,
-    COUNTERSIGN_DIRECTORY_PATIENCE: '20s',
-  });
+  ({ directory, server } = await site.start());
 });
-afterAll(async () => {
-  await server?.stop();
-  await directory?.stop();
-});
+afterAll(() => site.stop());
 afterEach(() => directory.behave(honest));
-
-const signIn = ({ email, password }: Pick<TestAccount, 'email' | 'password'>, at = server) =>
-  at.appClient().twoStepAuth.signIn({ email, password, device: iphone });
-
-const getAccount = ({ accountId }: TestAccount, at = server) =>
-  at.service.accounts.getAccount({ key: { case: 'accountId', value: accountId } });
-const lookUp = ({ email }: TestAccount, at = server) =>
-  at.service.accounts.getAccount({ key: { case: 'email', value: email } });
-
-const passwordChanged = ({ accountId }: TestAccount, at = server) =>
-  at.service.sessions.revokeSessions({ accountId, reason: RevocationReason.PASSWORD_CHANGED });
-
-/** The call is refused as an outage; its caller got nothing, paid nothing, and the log says nothing of a person. */
-async function expectOutage(call: Promise<unknown>, { accountId, email, password }: TestAccount, at = server) {
-  const error = await refusal(call);
-  expect(error).toMatchObject({ code: Code.Unavailable, reason: 'DEPENDENCY_UNAVAILABLE' });
-  expect(error.retryAfter).toBeGreaterThan(0);
-  expect(error.localizedMessage).toBe('This does not work right now. Please try again in a moment.');
-  const got = `select 'session' from session where account_id = $1 union all select 'challenge' from challenge where account_id = $1`;
-  expect(await at.query(got, [accountId])).toEqual([]);
-  const guesses = await at.query('select guesses from password_guesses where email_hash = $1', [secrets.hashOf(email)]);
-  expect(guesses.flatMap((row) => row['guesses'])).toEqual([]);
-  const text = at.log.join('\n');
-  for (const secret of [password, email, 'words of its own', token]) expect(text).not.toContain(secret);
-}
 
 describe('what is asked', () => {
   test('comes with the token, the words as they were typed, and where from', async () => {
@@ -329,264 +261,8 @@ describe('that accounts are not ours to write', () => {
   });
 });
 
-type Lie = (person: TestAccount) => Behaviour;
-
-const named =
-  (more: Partial<Answered>): Lie =>
-  ({ accountId, email }) => ({ bytes: accountMessage({ accountId, email, ...more }) });
-const bytes =
-  (...values: number[]): Lie =>
-  () => ({ bytes: Uint8Array.from(values) });
-
-/** What no directory may say, whatever it was asked. */
-const lies: Readonly<Record<string, Lie>> = {
-  'who does not know our token': () => ({ status: 16, words: 'words of its own' }),
-  'who fails inside, and repeats what it was asked': ({ email, password }) => ({
-    status: 13,
-    words: `no ${password} of ${email}`,
-  }),
-  'who knows no such call': () => ({ status: 12 }),
-  'whose proxy says that it is not there': () => ({ http: 503 }),
-  'whose proxy answers with a page': ({ email }) => ({ http: 200, body: `<h1>${email}</h1>` }),
-  'who breaks the call off': () => 'reset',
-  'who breaks the connection off': () => 'cut',
-  'who is away': () => ({ status: 14, words: 'words of its own' }),
-  'whose message can not be decoded': bytes(0x0a, 0x7f, 0x61),
-  'whose message has a number for the account': bytes(0x08, 0x01),
-  'whose account has a number for its id': bytes(0x0a, 0x02, 0x08, 0x01),
-  'whose text is not UTF-8': bytes(0x0a, 0x04, 0x0a, 0x02, 0xff, 0xfe),
-  // All right but for a field that nobody knows, number 99, of 64 KiB.
-  'whose message is larger than 64 KiB': ({ accountId, email }) => {
-    const head = Uint8Array.of(0x9a, 0x06, 0x80, 0x80, 0x04);
-    return { bytes: Buffer.concat([accountMessage({ accountId, email }), head, Buffer.alloc(64 * 1024)]) };
-  },
-  'whose account has no id': named({ accountId: '' }),
-  'whose account has an id of 130 bytes': named({ accountId: 'ü'.repeat(65) }),
-  'whose account has an id with a NUL': named({ accountId: 'user/1\0' }),
-  'whose account has no address': named({ email: '' }),
-  'whose account has an address that is none': named({ email: 'anna' }),
-  'whose account has an address of 255 characters': named({ email: `${'a'.repeat(243)}@example.com` }),
-  'whose account has two lines for an address': named({ email: 'anna@example.com\r\nbcc: x@example.com' }),
-  'whose account has a language that is none': named({ locale: 'German, please' }),
-};
-
-describe.each(Object.entries(lies))('a directory %s', (_, lie) => {
-  test.each(['lookUpAccount', 'verifyPassword'] as const)('lets nobody in by %s', async (method) => {
-    const person = somebody();
-    directory.behave(but(method, lie(person)));
-    await expectOutage(signIn(person), person);
-    directory.behave(honest);
-    expect((await signIn(person)).result.case).toBe('challengeGrant');
-  });
-
-  test('tells of nobody by getAccount', async () => {
-    const person = somebody();
-    directory.behave(but('getAccount', lie(person)));
-    await expectOutage(getAccount(person), person);
-    expect(await server.query('select from account where account_id = $1', [person.accountId])).toEqual([]);
-  });
-});
-
-describe('a directory', () => {
-  test('that takes a password for another’s, or for nobody’s, lets nobody in', async () => {
-    const [person, other] = [somebody(), somebody()];
-    for (const account of [other, { ...person, accountId: `${person.accountId} ` }]) {
-      directory.behave(but('verifyPassword', { account }));
-      await expectOutage(signIn(person), person);
-    }
-    directory.behave(but('lookUpAccount', { account: undefined }));
-    await expectOutage(signIn(person), person);
-    directory.behave(but('lookUpAccount', { account: other }));
-    await expectOutage(signIn(person), person);
-  });
-
-  test('that tells of another account than it was asked for tells of none', async () => {
-    const [person, account] = [somebody(), somebody()];
-    directory.behave(but('getAccount', { account }));
-    await expectOutage(getAccount(person), person);
-  });
-
-  test('that lies of one account, however often, keeps nobody else out', async () => {
-    const [person, other] = [somebody(), somebody()];
-    for (const lie of [bytes(0xff), () => ({ status: 13 }), () => ({ status: 16 })] satisfies Lie[]) {
-      directory.behave((asked) => (asked.email === person.email ? lie(person) : honest(asked)));
-      await Promise.all(times(30, () => expectOutage(lookUp(person), person)));
-      expect((await lookUp(other)).account?.accountId).toBe(other.accountId);
-    }
-  });
-
-  test('that is away for a moment is asked again, and nobody sees it', async () => {
-    const person = somebody();
-    let away = 2;
-    directory.behave((asked) => {
-      away -= 1;
-      return away >= 0 ? { status: 14 } : honest(asked);
-    });
-    expect((await signIn(person)).result.case).toBe('challengeGrant');
-  });
-
-  test('that stays away is asked three times', async () => {
-    const person = somebody();
-    directory.behave(() => ({ status: 14 }));
-    await expectOutage(signIn(person), person);
-    expect(directory.asked.filter(({ email }) => email === person.email)).toHaveLength(3);
-  });
-
-  test('that says no is not asked twice', async () => {
-    const person = somebody();
-    directory.behave(() => ({ status: 16 }));
-    await expectOutage(signIn(person), person);
-    expect(directory.asked.filter(({ email }) => email === person.email)).toHaveLength(1);
-  });
-
-  test('that restarts between two calls is found again, and nobody sees it', async () => {
-    const person = somebody();
-    await lookUp(person);
-    await directory.down();
-    await directory.up();
-    expect((await signIn(person)).result.case).toBe('challengeGrant');
-  });
-
-  test('whose answer about one account makes no sense holds up nobody else’s mail, and is asked again', async () => {
-    const [person, other] = [somebody(), somebody()];
-    let lying = true;
-    directory.behave((asked) =>
-      lying && asked.accountId === person.accountId ? { bytes: Uint8Array.of(0xff) } : honest(asked),
-    );
-    for (let opened = 0; opened < 10; opened++) await signIn(person);
-    await signIn(other);
-    await server.mail.codeFor(other.email);
-    expect(server.mail.codeMailsTo(person.email)).toEqual([]);
-    await vi.waitFor(async () => {
-      const account = { case: 'email', value: person.email } as const;
-      const { trace } = await server.service.support.traceChallenge({ account });
-      expect(trace?.messages[0]?.explanation).toContain('the directory of accounts did not answer');
-    }, 10_000);
-    lying = false;
-    await server.mail.codeFor(person.email, 10);
-    expect(server.log.join('\n')).not.toContain(person.email);
-  });
-
-  test('that is away keeps nobody from saying "it wasn’t me" by a mail’s link', async () => {
-    const person = somebody();
-    await signIn(person);
-    await server.mail.codeFor(person.email);
-    const [mail] = server.mail.codeMailsTo(person.email);
-    const found = /\/deny\?token=(\S+)/.exec(mail?.text.replaceAll('\n', ' ') ?? '')?.[1] ?? '';
-    directory.behave(() => ({ status: 14 }));
-    const body = new URLSearchParams({ token: decodeURIComponent(found) });
-    const page = await fetch(`${server.publicUrl}/deny`, { method: 'POST', body });
-    expect(page.status).toBe(200);
-    const denied = 'select from challenge where account_id = $1 and deny_time is not null';
-    expect(await server.query(denied, [person.accountId])).toHaveLength(1);
-  });
-});
-
-describe('a directory that does not answer', () => {
-  let dead: DirectoryStandIn;
-  let impatient: TestServer;
-  beforeAll(async () => {
-    dead = await startDirectoryStandIn();
-    dead.behave(honest);
-    impatient = await startTestServer({
-      COUNTERSIGN_DIRECTORY_URL: dead.url,
-      COUNTERSIGN_DIRECTORY_PATIENCE: '1s',
-    });
-  });
-  afterAll(async () => {
-    await impatient?.stop();
-    await dead?.stop();
-  });
-
-  const said = (words: string) => impatient.log.filter((line) => line.includes(words)).length;
-  /** Until nobody is asked any more. */
-  const giveUp = async (person: TestAccount) => {
-    const before = said('the directory is out of reach');
-    await eventually(30_000, async () => {
-      await Promise.all(times(12, () => refusal(getAccount(person, impatient))));
-      expect(said('the directory is out of reach')).toBeGreaterThan(before);
-    });
-  };
-  const comeBack = (person: TestAccount) =>
-    eventually(30_000, async () => {
-      expect((await getAccount(person, impatient)).account?.accountId).toBe(person.accountId);
-    });
-
-  test('is waited for no longer than the patience, then not asked at all, and then asked again by one', async () => {
-    const person = somebody();
-    dead.behave(() => 'silent');
-    await expectOutage(signIn(person, impatient), person, impatient);
-    await giveUp(person);
-    await eventually(30_000, async () => {
-      const before = dead.asked.length;
-      await expectOutage(signIn(person, impatient), person, impatient);
-      expect(dead.asked).toHaveLength(before);
-    });
-    expect(said('not asked, for it was out of reach a moment ago')).toBeGreaterThan(0);
-
-    dead.behave(honest);
-    await comeBack(person);
-    expect(said('the directory answers again')).toBeGreaterThan(0);
-    expect((await signIn(person, impatient)).result.case).toBe('challengeGrant');
-    // The connection that was silent was not trusted again.
-    expect(dead.connections).toBeGreaterThan(1);
-  });
-
-  test('because nobody listens is found when somebody does', async () => {
-    const person = somebody();
-    await dead.down();
-    await expectOutage(signIn(person, impatient), person, impatient);
-    expect(said('ECONNREFUSED')).toBeGreaterThan(0);
-    await giveUp(person);
-    await dead.up();
-    await comeBack(person);
-    expect((await signIn(person, impatient)).result.case).toBe('challengeGrant');
-  });
-
-  test.each([{ status: 14 }, 'silent'] satisfies Behaviour[])(
-    'about one account (%j), and is asked for little else, is taken for one that is away, for a while',
-    async (trouble) => {
-      const [person, other] = [somebody(), somebody()];
-      dead.behave((asked) => (asked.email === person.email ? trouble : honest(asked)));
-      await comeBack(other);
-      await eventually(30_000, async () => {
-        await Promise.all(times(30, () => refusal(lookUp(person, impatient))));
-        expect((await refusal(lookUp(other, impatient))).reason).toBe('DEPENDENCY_UNAVAILABLE');
-      });
-      await comeBack(other);
-    },
-  );
-
-  test('holds up nothing that needs no address', async () => {
-    const person = somebody();
-    const { client } = await impatient.signInNewDevice(person);
-    const { result } = await signIn(person, impatient);
-    if (result.case !== 'challengeGrant') throw new Error('no challenge');
-    const code = await impatient.mail.codeFor(person.email, 2);
-    await dead.down();
-    try {
-      expect((await refusal(client.twoStepAuth.getSettings({}))).reason).toBe('DEPENDENCY_UNAVAILABLE');
-      await client.twoStepAuth.refreshSession({ refreshToken: client.tokens?.refreshToken ?? '' });
-      const { challengeToken } = result.value;
-      const { session } = await impatient.appClient().twoStepAuth.verifyCode({ challengeToken, code });
-      expect(session?.deviceToken).toBeTruthy();
-    } finally {
-      await dead.up();
-    }
-  });
-});
-
-test('after all of this no password stands in the log or in the database, nor does the token', async () => {
-  const kept = [...server.log];
-  for (const { table } of await server.query(`select format('%I', relname) as table from pg_class
-    where relnamespace = 'public'::regnamespace and relkind in ('r', 'p') and not relispartition`)) {
-    const rows = await server.query(`select t::text as row from ${table} t`);
-    kept.push(...rows.map(({ row }) => String(row)));
-  }
-  const text = kept.join('\n');
-  expect(text).toContain(people[0]?.accountId);
-  expect([token, ...people.map(({ password }) => password)].filter((secret) => text.includes(secret))).toEqual([]);
-});
+test('after all of this no password stands in the log or in the database, nor does the token', () =>
+  site.expectNoSecretKept());
 
 test('a certificate that COUNTERSIGN_DIRECTORY_CA names is trusted, and no other', async () => {
   const certificate = selfSigned();

@@ -3,6 +3,7 @@
 
 import { createPrivateKey, createPublicKey, sign } from 'node:crypto';
 import type { SecureServerOptions } from 'node:http2';
+import { Code } from '@connectrpc/connect';
 import { onTestFinished } from 'vitest';
 import {
   createSessionChecker,
@@ -18,6 +19,14 @@ import { type SessionsServer, startSessionsServer } from '../../support/sessions
 export const serviceToken = 'a-service-token';
 export const issuer = 'https://login.example.com';
 export const audience = 'shop';
+
+export const invalid = (cause: string) => ({
+  reason: 'SESSION_INVALID',
+  code: Code.Unauthenticated,
+  reasonMetadata: { cause },
+});
+export const unavailable = { reason: 'DEPENDENCY_UNAVAILABLE', code: Code.Unavailable };
+export const patience = 20_000;
 
 export const namedKey = (keyId: string, byte: number): KeyEntry => ({ keyId, key: Buffer.alloc(32, byte) });
 export const firstKey = namedKey('first', 1);
