@@ -6,6 +6,7 @@ import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { createConnectTransport } from '@connectrpc/connect-node';
 import { afterAll } from 'vitest';
 import { type AppClient, createAppClient } from '../../clients/app/client.ts';
@@ -48,6 +49,10 @@ export interface Programs {
   start(env: Readonly<Record<string, string>>): Program;
   /** The same, until it serves. */
   serve(env: Readonly<Record<string, string>>): Promise<ServerProgram>;
+  /** What a start with these settings ends with. @throws Error when it does not end. */
+  endOf(
+    env: Readonly<Record<string, string>>,
+  ): Promise<{ readonly code: number | null; readonly stderr: string; readonly stdout: string }>;
 }
 
 /** Production settings on loopback, any free ports. */
@@ -161,7 +166,15 @@ export function programs(): Programs {
         }),
     };
   };
-  return { start, serve };
+  const endOf = async (env: Readonly<Record<string, string>>) => {
+    const program = start(env);
+    const late = sleep(50_000, undefined, { ref: false }).then(() =>
+      Promise.reject(new Error(`still running: ${program.stdout().slice(-2_000)}`)),
+    );
+    const { code } = await Promise.race([program.exit, late]);
+    return { code, stderr: program.stderr(), stdout: program.stdout() };
+  };
+  return { start, serve, endOf };
 }
 
 function servingAt(stdout: string): { readonly publicUrl: string; readonly internalUrl: string } | undefined {
