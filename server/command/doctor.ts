@@ -101,13 +101,14 @@ async function bounded(run: Run): Promise<readonly Finding[]> {
   }
 }
 
-/** Passwords in URLs, which servers quote in what they say. */
+/** Passwords in URLs, and the directory's token: servers quote them in what they say. */
 function secretsOf(config: Config): readonly string[] {
-  const urls = [config.databaseUrl, config.smtpUrl, config.smtpFallbackUrl];
-  return urls.flatMap((url) => {
-    const password = url === undefined ? '' : new URL(url).password;
-    return password === '' ? [] : [password, decodeURIComponent(password)];
+  const passwords = [config.databaseUrl, config.smtpUrl, config.smtpFallbackUrl].flatMap((url) => {
+    if (url === undefined) return [];
+    const { password, searchParams } = new URL(url);
+    return [password, decodeURIComponent(password), searchParams.get('password') ?? ''];
   });
+  return [...passwords, config.directory?.token ?? ''].filter((secret) => secret !== '');
 }
 
 function hidden(text: string, secrets: readonly string[]): string {

@@ -3,6 +3,7 @@
 import { create, toBinary } from '@bufbuild/protobuf';
 import { CountersignError } from '../../clients/errors.ts';
 import type { ServiceClient } from '../../clients/service/client.ts';
+import { sleep } from '../../clients/streams.ts';
 import {
   BatchImportAccountsRequestSchema,
   type BatchImportAccountsResponse,
@@ -176,19 +177,9 @@ async function patiently(
       if (!isUnreachable(error) || signal.aborted) throw error;
       const pauseMs = Math.max(waitMs, error.retryAfter ?? 0);
       if (performance.now() - started + pauseMs > patienceMs) throw error;
-      await pause(pauseMs, signal);
+      await sleep(pauseMs, signal);
     }
   }
-}
-
-function pause(ms: number, signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener('abort', () => {
-      clearTimeout(timer);
-      resolve();
-    });
-  });
 }
 
 /** How far it is, on standard error: over itself on a terminal, else a line every few seconds. */

@@ -1,5 +1,6 @@
 // The `countersign` command: from its arguments to its exit code. What a subject does is in its own file, which is loaded when it is
-// asked for, so that `--help` is quick. Nothing here opens the server's flows or its store.
+// asked for, so that `--help` is quick. Nothing here opens the server's flows; of its store
+// the doctor alone asks, read-only, which partitions and migrations there are.
 
 import { enableCompileCache } from 'node:module';
 import { CommanderError } from 'commander';

@@ -5,9 +5,11 @@ import { randomBytes } from 'node:crypto';
 import { normaliseEmail } from '../domain/email.ts';
 import { isAway } from '../domain/errors.ts';
 import { type PasswordHash, parsePasswordHash } from '../domain/password-hash.ts';
-import type { Draw } from '../platform/draws.ts';
 import type { DirectoryLog } from './breached-passwords.ts';
 import { ourForm, type StoredPassword } from './passwords.ts';
+
+/** A number between 0 and 1 for a text, always the same, that nobody outside can foretell. */
+export type Draw = (text: string) => number;
 
 /** A form of hashes in the directory. */
 export interface HeldForm {

@@ -3,7 +3,7 @@
 import { type Account, admitVerification } from '../domain/account.ts';
 import { DomainError } from '../domain/errors.ts';
 import { appendAndAlert } from './alerts.ts';
-import { type Deps as CommonDeps, decide, eventOf, refuse } from './context.ts';
+import { type Deps as CommonDeps, decide, eventOf, refuse, unlessAway } from './context.ts';
 import { guessKeys } from './password-guesses.ts';
 import type { DirectoryAccount, DirectoryWriter, PasswordPolicy } from './ports.ts';
 import { replacePassword } from './replace-password.ts';
@@ -25,6 +25,9 @@ export const newEntry = ({ email, locale }: Pick<DirectoryAccount, 'email' | 'lo
   email: email.trim(),
   locale: locale || 'en',
 });
+
+/** By which name an account is asked for. */
+export type AccountName = { readonly accountId: string } | { readonly email: string };
 
 export interface AccountDetails extends DirectoryAccount {
   readonly account: Account;
@@ -48,10 +51,7 @@ export async function createAccount(
   return getAccount(deps, { accountId: entry.accountId });
 }
 
-export async function getAccount(
-  deps: Deps,
-  key: { readonly accountId: string } | { readonly email: string },
-): Promise<AccountDetails> {
+export async function getAccount(deps: Deps, key: AccountName): Promise<AccountDetails> {
   const directory = await ('email' in key
     ? deps.directory.lookUpAccount(key.email)
     : deps.directory.getAccount(key.accountId));
@@ -131,7 +131,9 @@ export async function reportNewPassword(deps: Deps, accountId: string): Promise<
 function noteNewPassword(deps: Deps, accountId: string, passwordHash: string | undefined): Promise<number> {
   const now = deps.clock.now();
   return decide(deps, accountId, async (tx) => {
-    const [account, devices, sessions] = await Promise.all([tx.account, tx.appDevices(now), tx.countLiveSessions({})]);
+    // Only who reports it is told how many.
+    const counted = passwordHash === undefined ? tx.countLiveSessions({}) : 0;
+    const [account, devices, sessions] = await Promise.all([tx.account, tx.appDevices(now), counted]);
     if (account === undefined) return refuse({ reason: 'ACCOUNT_UNKNOWN' });
     replacePassword(tx, { ...account, wrongCodes: 0, lastWrongCodeTime: null }, passwordHash, {}, now);
     const event = eventOf(deps, accountId, 'PASSWORD_CHANGED', now);
@@ -171,7 +173,7 @@ export async function deleteAccount(deps: Deps, accountId: string): Promise<void
  */
 async function entryElsewhere(deps: Deps, accountId: string): Promise<DirectoryAccount | undefined> {
   if (deps.directoryWriter !== undefined || (await deps.store.findAccount(accountId)) === undefined) return undefined;
-  return deps.directory.getAccount(accountId).catch(() => undefined);
+  return unlessAway(deps.directory.getAccount(accountId));
 }
 
 /** Refuses a new password of the account with this address that lacks something. `field` is what the request calls it. */

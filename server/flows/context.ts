@@ -2,7 +2,7 @@
 
 import type { Account } from '../domain/account.ts';
 import type { DeviceDescription, Platform } from '../domain/device.ts';
-import { DomainError, type Refusal } from '../domain/errors.ts';
+import { DomainError, isAway, type Refusal } from '../domain/errors.ts';
 import type { Limits } from '../domain/limits.ts';
 import type { EventKind, LoginEvent } from '../domain/login-event.ts';
 import { sessionEnd } from '../domain/session.ts';
@@ -101,6 +101,16 @@ export async function directoryAccountOf(deps: Deps, caller: SignedInCaller): Pr
 
 /** A directory that has lost an account finds it again within minutes, or not at all. */
 const forgottenMs = 30_000;
+
+/** What is out of reach is as if it were not there; any other failure stays one. */
+export async function unlessAway<T>(asked: Promise<T> | undefined): Promise<T | undefined> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (isAway(error)) return undefined;
+    throw error;
+  }
+}
 
 /** An event of this moment, with what is usual for it; `more` says the rest. */
 export function eventOf(

@@ -2,10 +2,9 @@
 // nothing; using it does, once.
 
 import type { DeviceDescription } from '../domain/device.ts';
-import { isAway } from '../domain/errors.ts';
 import { type LoginEvent, timeOfUuid } from '../domain/login-event.ts';
 import type { Place } from '../domain/place.ts';
-import type { Deps } from './context.ts';
+import { type Deps, unlessAway } from './context.ts';
 import { denyOnce } from './denial.ts';
 import type { LinkOutcome } from './intruders.ts';
 import type { WasNotMe } from './ports.ts';
@@ -58,12 +57,7 @@ function askAbout({ device, eventId, origin }: LoginEvent, locale: string | unde
 
 /** Unknown where accounts live elsewhere and are out of reach: "it wasn't me" must not wait for that. */
 async function localeOf(deps: Deps, accountId: string): Promise<string | undefined> {
-  try {
-    return (await deps.directory.getAccount(accountId))?.locale;
-  } catch (error) {
-    if (isAway(error)) return undefined;
-    throw error;
-  }
+  return (await unlessAway(deps.directory.getAccount(accountId)))?.locale;
 }
 
 /** Says what the link says. Whatever it names is done once, also where it was said in the app before. */

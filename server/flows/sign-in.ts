@@ -3,7 +3,7 @@
 import type { Account } from '../domain/account.ts';
 import type { AppDevice, Challenge } from '../domain/challenge.ts';
 import { type Device, type DeviceDescription, type Origin, signedIn } from '../domain/device.ts';
-import { DomainError, isAway, isOutage } from '../domain/errors.ts';
+import { DomainError, isOutage } from '../domain/errors.ts';
 import type { AuthenticationMethod } from '../domain/session.ts';
 import { isTrusted } from '../domain/trust.ts';
 import {
@@ -17,9 +17,9 @@ import {
 } from '../domain/unusual.ts';
 import { appendAndAlert } from './alerts.ts';
 import { type ChallengeGrant, openChallenge, reissueChallenge, tryCode, viewIn } from './codes.ts';
-import { type Caller, type Deps, decide, eventOf, type Outcome, oddities, refuse } from './context.ts';
+import { type Caller, type Deps, decide, eventOf, type Outcome, oddities, refuse, unlessAway } from './context.ts';
 import { countGuess, guessesAt } from './password-guesses.ts';
-import type { DirectoryAccount, HashRenewal } from './ports.ts';
+import type { DirectoryAccount } from './ports.ts';
 import { grantSession, type OpenedSession, openSession, reopenSession, type SessionGrant } from './sessions.ts';
 import type { AccountTransaction } from './store-ports.ts';
 import { makeRoomForOne, newDevice } from './trusted-devices.ts';
@@ -41,7 +41,7 @@ export async function signIn(deps: Deps, request: SignInRequest, caller: Caller)
   const [guesses, trustedId] = await Promise.all([guessesAt(deps, request.email), trustedDeviceOf(deps, request, now)]);
   const guess = await countGuess(deps, guesses, caller.ipAddress, trustedId, now);
   const forgetGuess = () => deps.store.forgetPasswordGuess(guess.key, guess.id);
-  let verdict: Verdict;
+  let verdict: Awaited<ReturnType<typeof deps.directory.verifyPassword>>;
   try {
     verdict = await deps.directory.verifyPassword(request.email, request.password, caller.ipAddress);
   } catch (error) {
@@ -61,7 +61,8 @@ export async function signIn(deps: Deps, request: SignInRequest, caller: Caller)
   }
 
   const directory = verdict.account;
-  const renewal = await renewedHash(verdict);
+  // What the hash that was compared is to be replaced by can wait for the next sign-in; this one does not fail for it.
+  const renewal = await unlessAway(verdict.renewHash?.());
   const admit = async (tx: AccountTransaction): Promise<Outcome<Admission>> => {
     const held = request.deviceToken === '' ? undefined : deps.secrets.read(request.deviceToken);
     const [account, known, sightings] = await Promise.all([
@@ -87,18 +88,6 @@ export async function signIn(deps: Deps, request: SignInRequest, caller: Caller)
   });
   if ('challengeGrant' in result) return result;
   return { session: grantSession(deps, result.opened, result.account, '', now) };
-}
-
-type Verdict = Awaited<ReturnType<Deps['directory']['verifyPassword']>>;
-
-/** What the hash that was compared is to be replaced by, if at all. That can wait for the next sign-in; this one does not fail for it. */
-async function renewedHash({ renewHash }: Verdict): Promise<HashRenewal | undefined> {
-  try {
-    return await renewHash?.();
-  } catch (error) {
-    if (isAway(error)) return undefined;
-    throw error;
-  }
 }
 
 /**

@@ -16,12 +16,10 @@ import { DomainError } from '../domain/errors.ts';
 import { maskEmail } from '../domain/mask.ts';
 import { explain, messageDelivery, type TracedDelivery, type TraceEvent, traceEvents } from '../domain/trace.ts';
 import { isTrusted } from '../domain/trust.ts';
+import type { AccountName } from './accounts.ts';
 import type { Deps } from './context.ts';
 import type { DirectoryAccount } from './ports.ts';
 import type { SupportDevice } from './store-ports.ts';
-
-/** By which name an account is asked for. */
-export type AccountName = { readonly accountId: string } | { readonly email: string };
 
 export interface TracedMessage extends TracedDelivery {
   readonly route: Route;

@@ -4,13 +4,10 @@ import { createHmac } from 'node:crypto';
 import type { Clock } from '../flows/ports.ts';
 import type { KeyRing } from './key-ring.ts';
 
-/** Evenly distributed between 0 and 1, neither of them included. */
-export type Draw = (text: string) => number;
-
 const bits = 48;
 
-/** By HMAC-SHA-256 under the key in use: the next one draws anew. */
-export function createDraw(keys: Pick<KeyRing, 'current'>, clock: Clock): Draw {
+/** Evenly distributed between 0 and 1, neither of them included. By HMAC-SHA-256 under the key in use: the next one draws anew. */
+export function createDraw(keys: Pick<KeyRing, 'current'>, clock: Clock): (text: string) => number {
   return (text) => {
     // Apart from codes and links, which are made under the same keys.
     const mac = createHmac('sha256', keys.current(clock.now()).key).update(`countersign draw v1\0${text}`).digest();

@@ -4,7 +4,7 @@
 import { createPrivateKey, X509Certificate } from 'node:crypto';
 import { createSecureContext } from 'node:tls';
 import type { Logger } from './log.ts';
-import { openWatchedFile, type WatchedFile } from './watched-file.ts';
+import { openWatchedFile, type WatchedFile, whyOf } from './watched-file.ts';
 
 /** A file, and the setting that names it. */
 export interface SettingFile {
@@ -157,10 +157,6 @@ export function checkFit({ cert, key }: Pick<TlsMaterial, 'cert' | 'key'>): void
   if (!own?.checkPrivateKey(createPrivateKey(key))) throw new Error('the key is not that of the certificate');
   // What else OpenSSL may not like, such as a key that is too small.
   createSecureContext({ cert, key });
-}
-
-function whyOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function warnOfDates(files: TlsFiles, { cert, clientCa }: TlsMaterial, { log, now }: TlsOptions): void {

@@ -118,6 +118,6 @@ function contentOf({ version, content }: Look): Buffer {
   return content;
 }
 
-function whyOf(error: unknown): string {
+export function whyOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);
 }

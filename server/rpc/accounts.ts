@@ -18,7 +18,13 @@ import { authorizeLegacySignIn } from '../flows/legacy-sign-in.ts';
 import { parseAddress } from '../platform/client-address.ts';
 import { textsFor } from '../texts/texts.ts';
 import type { GateSettings } from './client-version.ts';
-import { accountToProto, importResultToProto, legacyRefusalToProto, platformFromProto } from './convert.ts';
+import {
+  accountNameFromProto,
+  accountToProto,
+  importResultToProto,
+  legacyRefusalToProto,
+  platformFromProto,
+} from './convert.ts';
 
 /** What older generations of the app are held to, as the gate holds the others. */
 export type LegacySettings = Pick<GateSettings, 'minimumVersions' | 'updateUrls'>;
@@ -29,8 +35,7 @@ export function accounts(deps: Deps, { minimumVersions, updateUrls }: LegacySett
       return { account: accountToProto(await createAccount(deps, { email, password, locale })) };
     },
     async getAccount({ key }) {
-      const by = key.case === 'email' ? { email: key.value } : { accountId: key.value ?? '' };
-      return { account: accountToProto(await getAccount(deps, by)) };
+      return { account: accountToProto(await getAccount(deps, accountNameFromProto(key))) };
     },
     async updateAccount({ accountId, email, locale }) {
       const change = { ...(email === undefined ? {} : { email }), ...(locale === undefined ? {} : { locale }) };

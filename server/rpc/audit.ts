@@ -20,6 +20,7 @@ import type { Logger } from '../platform/log.ts';
 import type { accounts, sessions, support } from './access.ts';
 import { peerAddressOf, serviceOf, setAuditRecord } from './call.ts';
 import { reasonOf, toConnectError } from './errors.ts';
+import { uuid } from './pages.ts';
 import { requestIdHeader } from './request-id.ts';
 
 type Details = Readonly<Record<string, string | number | undefined>>;
@@ -197,9 +198,10 @@ function detailsIn(details: Details = {}): Readonly<Record<string, string>> {
   return Object.fromEntries(said.map(([name, value]) => [name, String(value)]));
 }
 
-const uuidForm = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
-
-const uuidIn = (id: string | undefined) => (id !== undefined && uuidForm.test(id) ? id.toLowerCase() : undefined);
+function uuidIn(id: string | undefined): string | undefined {
+  const lower = id?.toLowerCase();
+  return lower !== undefined && uuid.test(lower) ? lower : undefined;
+}
 
 /** Which fields are set, never to what. */
 const setOf = (fields: Readonly<Record<string, unknown>>) =>

@@ -47,7 +47,7 @@ import type { LegacyRefusal } from '../domain/legacy-sign-in.ts';
 import { type EventKind, type LoginEvent, timeOfUuid } from '../domain/login-event.ts';
 import type { AnonymousKind, ConnectionType, Place } from '../domain/place.ts';
 import type { Unusual, UnusualFinding } from '../domain/unusual.ts';
-import type { AccountDetails } from '../flows/accounts.ts';
+import type { AccountDetails, AccountName } from '../flows/accounts.ts';
 import type { ChallengeGrant } from '../flows/codes.ts';
 import type { DeviceChallengeView } from '../flows/codes-in-app.ts';
 import type { Caller, Deps } from '../flows/context.ts';
@@ -401,4 +401,13 @@ export function timeFromProto(time: Timestamp | undefined, field: string): Date 
     throw new DomainError({ reason: 'REQUEST_INVALID', violations });
   }
   return new Date(Number(seconds) * 1_000 + Math.ceil(nanos / 1e6));
+}
+
+/** Of which account a request speaks. */
+export function accountNameFromProto(account: {
+  readonly case: string | undefined;
+  readonly value?: string | undefined;
+}): AccountName {
+  const value = account.value ?? '';
+  return account.case === 'email' ? { email: value } : { accountId: value };
 }

@@ -31,7 +31,7 @@ export function pageTokens<T>(
   };
 }
 
-const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+export const uuid = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** The tokens of a list by UUID. With a filter, of which the hash is given, each filter is a list of its own. */
 export function idTokens(list: string, filterHash?: Uint8Array) {

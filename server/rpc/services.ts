@@ -76,6 +76,7 @@ export function demandScope(grants: ServiceGrants, log: Logger): Interceptor {
         cutting = setTimeout(cutOf({ values: req.contextValues }), lastWordMs);
       }
     };
+    if (req.signal.aborted) return response;
     open.add(look);
     req.signal.addEventListener('abort', () => {
       open.delete(look);

@@ -20,7 +20,6 @@ import { listAuditRecords } from '../flows/audit.ts';
 import type { Deps } from '../flows/context.ts';
 import type { AuditFilter } from '../flows/store-ports.ts';
 import {
-  type AccountName,
   type AccountSecurity,
   type ChallengeTrace,
   getAccountSecurity,
@@ -29,6 +28,7 @@ import {
 } from '../flows/support.ts';
 import { auditRecordOf } from './call.ts';
 import {
+  accountNameFromProto,
   channelToProto,
   deliveryToProto,
   deviceToProto,
@@ -42,11 +42,11 @@ import { idTokens, pageSize } from './pages.ts';
 export function support(deps: Deps): ServiceImpl<typeof Support> {
   return {
     async traceChallenge({ account, challengeId }) {
-      const trace = await traceChallenge(deps, nameOf(account), challengeId?.toLowerCase());
+      const trace = await traceChallenge(deps, accountNameFromProto(account), challengeId?.toLowerCase());
       return { trace: traceToProto(trace) };
     },
     async getAccountSecurity({ account }) {
-      return { accountSecurity: securityToProto(await getAccountSecurity(deps, nameOf(account))) };
+      return { accountSecurity: securityToProto(await getAccountSecurity(deps, accountNameFromProto(account))) };
     },
     async listAuditRecords(request, context) {
       // Its own record is there by now, and says nothing yet.
@@ -59,11 +59,6 @@ export function support(deps: Deps): ServiceImpl<typeof Support> {
       return { auditRecords: records.map(recordToProto), nextPageToken: positions.write(next) };
     },
   };
-}
-
-function nameOf(account: { readonly case: string | undefined; readonly value?: string | undefined }): AccountName {
-  const value = account.value ?? '';
-  return account.case === 'email' ? { email: value } : { accountId: value };
 }
 
 function auditFilterFromProto(filter: AuditRecordFilter | undefined, exceptRecordId: string): AuditFilter {

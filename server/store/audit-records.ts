@@ -4,7 +4,7 @@ import { sql } from 'kysely';
 import type { AuditRecord } from '../domain/audit-record.ts';
 import type { AuditFilter, AuditPage, AuditRecords } from '../flows/store-ports.ts';
 import type { Database } from './database.ts';
-import { type IdRange, idRange } from './id-range.ts';
+import { type IdRange, idRange, pageOfScan } from './id-range.ts';
 import { type Builder, columnsOf, columnValues, first, type Reader, statement } from './statement.ts';
 
 export function createAuditRecords(database: Database): AuditRecords {
@@ -99,11 +99,7 @@ export async function listRecords(db: Reader, filter: Fit, range: IdRange, count
   const scan = accountId !== null ? scans.ofAccount : caller !== null ? scans.ofCaller : scans.ofAll;
   const search = { ...range, accountId, caller, rpc, exceptRecordId };
   const fitting = await db.rows(scan.fitting, { ...search, count: count + 1 });
-  const records = fitting.slice(0, count);
-  const lastShown = records.at(-1)?.recordId;
-  if (fitting.length > count) return { records, next: lastShown };
-  const scanned = (await first(db, scan.lastScanned, search))?.recordId;
-  // Records that came in between make it a newer one than was looked at: what was found behind it is not for the next page.
-  const next = scanned !== undefined && lastShown !== undefined && lastShown < scanned ? lastShown : scanned;
+  const lastScanned = async () => (await first(db, scan.lastScanned, search))?.recordId;
+  const { rows: records, next } = await pageOfScan(fitting, count, ({ recordId }) => recordId, lastScanned);
   return { records, next };
 }

@@ -20,3 +20,22 @@ export function idRange({ startTime, endTime }: Times, before: string | null, no
     notBefore: later(lowestUuid(notBefore), lowestUuid(startTime ?? notBefore)),
   };
 }
+
+/**
+ * A page of a scan that looks at so many rows at most: the first `count` of what was found (one more is found where more fits), and where
+ * the page behind goes on; `lastScanned` is the last id that was looked at, where there was more to look at.
+ */
+export async function pageOfScan<R>(
+  found: readonly R[],
+  count: number,
+  idOf: (row: R) => string,
+  lastScanned: () => Promise<string | undefined>,
+): Promise<{ readonly rows: readonly R[]; readonly next: string | undefined }> {
+  const rows = found.slice(0, count);
+  const end = rows.at(-1);
+  const last = end && idOf(end);
+  if (found.length > count) return { rows, next: last };
+  const scanned = await lastScanned();
+  // Rows that came in between make it a newer one than was looked at: what was found behind it is not for the next page.
+  return { rows, next: scanned !== undefined && last !== undefined && last < scanned ? last : scanned };
+}

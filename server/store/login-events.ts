@@ -4,7 +4,7 @@ import { sql } from 'kysely';
 import { mostLegacyRefusals, type NotedRefusal } from '../domain/legacy-sign-in.ts';
 import type { LoginEvent } from '../domain/login-event.ts';
 import type { ActivityFilter, EventPage } from '../flows/store-ports.ts';
-import { type IdRange, idRange } from './id-range.ts';
+import { type IdRange, idRange, pageOfScan } from './id-range.ts';
 import { lowestUuid } from './partitions.ts';
 import { type Builder, columnsOf, columnValues, type Db, first, type Reader, statement } from './statement.ts';
 
@@ -103,12 +103,8 @@ export async function searchEvents(db: Reader, range: Range, fit: Fit, count: nu
   const { kinds, deviceId, unusualOnly } = fit;
   const scan = { ...range, kinds, deviceId, unusualOnly, most: mostScanned, count: count + 1 };
   const fitting = await db.rows(selectFitting, scan);
-  const events = fitting.slice(0, count);
-  const last = events.at(-1)?.eventId;
-  if (fitting.length > count) return { events, next: last };
-  const scanned = (await first(db, selectLastScanned, { ...range, skipped: mostScanned - 1 }))?.eventId;
-  // Events that came in between make it a newer one than was looked at: what was found behind it is not for the next page.
-  const next = scanned !== undefined && last !== undefined && last < scanned ? last : scanned;
+  const lastScanned = async () => (await first(db, selectLastScanned, { ...range, skipped: mostScanned - 1 }))?.eventId;
+  const { rows: events, next } = await pageOfScan(fitting, count, ({ eventId }) => eventId, lastScanned);
   return { events, next };
 }
 
