@@ -1,37 +1,45 @@
-// The environment → one frozen, typed value. Every setting is in one of the tables below; an error names the setting and
-// what it takes. Nothing else reads the environment.
+// The environment → one frozen, typed value: which settings there are. Those that only make sense together are read by subject in
+// config/; an error names the setting and what it takes. Nothing else reads the environment.
 
 import { availableParallelism } from 'node:os';
+import { allowedOrigins, minimumVersions, perPlatform, trustedProxies, version, webUrl } from './config/clients.ts';
+import {
+  type ApnsConfig,
+  apns,
+  type BrandLogo,
+  brandLogo,
+  type DirectoryConfig,
+  directory,
+  dkim,
+  type FcmConfig,
+  fcm,
+  mailFrom,
+} from './config/outside.ts';
+import { bearerToken, keys, serviceTokens, serviceTokensFile, tls } from './config/secrets.ts';
 import type { DkimSettings } from './delivery/email.ts';
-import { type ClientVersion, parseClientVersion } from './domain/client-version.ts';
+import type { ClientVersion } from './domain/client-version.ts';
 import type { Platform } from './domain/device.ts';
-import { platforms } from './domain/device.ts';
 import type { Limits } from './domain/limits.ts';
 import { type StepUp, stepUpCauses } from './domain/unusual.ts';
 import {
   type Address,
   address,
   ConfigError,
-  checkedKey,
   duration,
   durations,
   type Environment,
-  fileOf,
   hour,
   integer,
   isLoopback,
   matching,
   oneOf,
-  privateKeyOf,
   refuse,
-  together,
   url,
 } from './environment.ts';
-import { parseTrustedProxies, type TrustedProxies } from './platform/client-address.ts';
-import { parseKeyEntries } from './platform/key-entries.ts';
+import type { TrustedProxies } from './platform/client-address.ts';
 import type { KeySource } from './platform/key-ring.ts';
-import { isBearerToken, parseServiceTokens, type ServiceGrant, serviceTokensForm } from './platform/service-tokens.ts';
-import { checkFit, parseCertificates, parsePrivateKey, type TlsFiles } from './platform/tls-files.ts';
+import { type ServiceGrant, serviceTokensForm } from './platform/service-tokens.ts';
+import type { TlsFiles } from './platform/tls-files.ts';
 
 export interface Config {
   readonly mode: 'development' | 'production';
@@ -98,44 +106,6 @@ export interface Config {
   /** What asks even a trusted device for a code. */
   readonly stepUpOn: readonly StepUp[];
   readonly limits: Limits;
-}
-
-/** The customer's own system, and how it is reached. */
-export interface DirectoryConfig {
-  readonly url: string;
-  readonly token: string | undefined;
-  /** Certificates to trust instead of the system's, PEM. */
-  readonly ca: string | undefined;
-  /** Whether passwords may go there in cleartext off loopback. */
-  readonly cleartext: boolean;
-  readonly patienceMs: number;
-}
-
-/** Apple's token authentication, and where the service is. */
-export interface ApnsConfig {
-  /** The .p8 key, PEM. */
-  readonly key: string;
-  readonly keyId: string;
-  readonly teamId: string;
-  readonly production: Address;
-  readonly sandbox: Address;
-  /** Certificates to trust instead of the system's, PEM. */
-  readonly ca: string | undefined;
-}
-
-/** A Google service account, and where the service is. */
-export interface FcmConfig {
-  readonly projectId: string;
-  readonly clientEmail: string;
-  readonly privateKey: string;
-  readonly privateKeyId: string | undefined;
-  readonly tokenUri: string;
-  readonly rootUrl: string | undefined;
-}
-
-export interface BrandLogo {
-  readonly contentType: string;
-  readonly content: Uint8Array;
 }
 
 /** The numbers of the product: setting, default, bounds, and where the default comes from. */
@@ -372,247 +342,4 @@ function threadPoolSize(env: Environment): number {
 /** A wave of sign-ins leaves a core to everything else, where there is more than one. */
 function coresToHash(env: Environment): number {
   return Math.max(1, Math.min(availableParallelism(), threadPoolSize(env)) - 1);
-}
-
-function mailFrom(env: Environment, name: string): string {
-  const text = env[name] || 'Countersign <no-reply@localhost>';
-  return /^([^<>\r\n]*<[^<>@\s]+@[^<>@\s]+>|[^<>@\s]+@[^<>@\s]+)$/.test(text)
-    ? text
-    : refuse(name, 'an address such as no-reply@example.com or Name <no-reply@example.com>');
-}
-
-function dkim(env: Environment): DkimSettings | undefined {
-  const takes = 'the path of a PEM file with an RSA private key';
-  const given = together({
-    COUNTERSIGN_DKIM_KEY: privateKeyOf(env, 'COUNTERSIGN_DKIM_KEY', ['rsa'], takes),
-    COUNTERSIGN_DKIM_DOMAIN: matching(env, 'COUNTERSIGN_DKIM_DOMAIN', /^[a-z0-9.-]+$/i, 'a domain such as example.com'),
-    COUNTERSIGN_DKIM_SELECTOR: matching(env, 'COUNTERSIGN_DKIM_SELECTOR', /^[a-z0-9._-]+$/i, 'a name such as mail2026'),
-  });
-  return (
-    given && {
-      privateKey: given.COUNTERSIGN_DKIM_KEY,
-      domain: given.COUNTERSIGN_DKIM_DOMAIN,
-      selector: given.COUNTERSIGN_DKIM_SELECTOR,
-    }
-  );
-}
-
-function directory(env: Environment): DirectoryConfig | undefined {
-  // Read in any case, so that a wrong one is told.
-  const place = url(env, 'COUNTERSIGN_DIRECTORY_URL', ['http:', 'https:']);
-  const token = bearerToken(env, 'COUNTERSIGN_DIRECTORY_TOKEN');
-  const ca = pemOf(env, 'COUNTERSIGN_DIRECTORY_CA', certificateFile, parseCertificates);
-  const patienceMs = duration(env, 'COUNTERSIGN_DIRECTORY_PATIENCE', '2s', '100ms', '30s');
-  const cleartext = oneOf(env, 'COUNTERSIGN_DIRECTORY_CLEARTEXT', ['yes', 'no'], 'no') === 'yes';
-  if (place !== undefined) return { url: place, token, ca, cleartext, patienceMs };
-  // Or sign-ins would go to a directory of our own that knows nobody.
-  if (token !== undefined) together({ COUNTERSIGN_DIRECTORY_TOKEN: token, COUNTERSIGN_DIRECTORY_URL: place });
-  if (ca !== undefined) together({ COUNTERSIGN_DIRECTORY_CA: ca, COUNTERSIGN_DIRECTORY_URL: place });
-  return undefined;
-}
-
-function apns(env: Environment): ApnsConfig | undefined {
-  const takes = "the path of Apple's .p8 key file";
-  const tenLetters = /^[A-Z0-9]{10}$/;
-  const given = together({
-    COUNTERSIGN_APNS_KEY: privateKeyOf(env, 'COUNTERSIGN_APNS_KEY', ['ec'], takes),
-    COUNTERSIGN_APNS_KEY_ID: matching(env, 'COUNTERSIGN_APNS_KEY_ID', tenLetters, 'the 10 characters of the key’s id'),
-    COUNTERSIGN_APNS_TEAM_ID: matching(
-      env,
-      'COUNTERSIGN_APNS_TEAM_ID',
-      tenLetters,
-      'the 10 characters of the team’s id',
-    ),
-  });
-  // Read in any case, so that a wrong one is told.
-  const production = address(env, 'COUNTERSIGN_APNS_ADDRESS', 'api.push.apple.com:443');
-  const sandbox = address(env, 'COUNTERSIGN_APNS_SANDBOX_ADDRESS', 'api.sandbox.push.apple.com:443');
-  const ca = pemOf(env, 'COUNTERSIGN_APNS_CA', certificateFile, parseCertificates);
-  return (
-    given && {
-      key: given.COUNTERSIGN_APNS_KEY,
-      keyId: given.COUNTERSIGN_APNS_KEY_ID,
-      teamId: given.COUNTERSIGN_APNS_TEAM_ID,
-      production,
-      sandbox,
-      ca,
-    }
-  );
-}
-
-function fcm(env: Environment): FcmConfig | undefined {
-  const name = 'COUNTERSIGN_FCM_CREDENTIALS';
-  const takes = "the path of a service account's JSON key file, as Google gives it";
-  const rootUrl = url(env, 'COUNTERSIGN_FCM_URL', ['https:', 'http:']);
-  const text = fileOf(env, name, takes)?.toString();
-  if (text === undefined) return undefined;
-  let account: Readonly<Record<string, unknown>>;
-  try {
-    account = JSON.parse(text) as typeof account;
-  } catch {
-    return refuse(name, takes);
-  }
-  const { project_id: projectId, client_email: clientEmail, private_key: privateKey, token_uri: tokenUri } = account;
-  if (
-    typeof projectId !== 'string' ||
-    typeof clientEmail !== 'string' ||
-    typeof privateKey !== 'string' ||
-    typeof tokenUri !== 'string' ||
-    !URL.canParse(tokenUri)
-  ) {
-    return refuse(name, takes);
-  }
-  const { private_key_id: keyId } = account;
-  const privateKeyId = typeof keyId === 'string' ? keyId : undefined;
-  checkedKey(name, privateKey, ['rsa'], takes);
-  return { projectId, clientEmail, privateKey, privateKeyId, tokenUri, rootUrl };
-}
-
-const largestLogo = 64 * 1024;
-
-function brandLogo(env: Environment, name: string): BrandLogo | undefined {
-  const takes = 'the path of a PNG, JPEG or GIF file of at most 64 KiB';
-  const content = fileOf(env, name, takes);
-  if (content === undefined) return undefined;
-  const magic = content.toString('latin1', 0, 8);
-  const type = magic.startsWith('\x89PNG') ? 'png' : magic.startsWith('\xff\xd8\xff') ? 'jpeg' : 'gif';
-  if ((type === 'gif' && !magic.startsWith('GIF8')) || content.byteLength > largestLogo) return refuse(name, takes);
-  return { contentType: `image/${type}`, content };
-}
-
-/** In the setting, or in the file that the other one names. */
-function keys(env: Environment, name: string, fileName: string): KeySource | undefined {
-  const text = env[name] || undefined;
-  const takes = 'the path of a file with keys';
-  const inFile = fileOf(env, fileName, takes)?.toString();
-  const entries = (given: string, setting: string, form: string) =>
-    orRefuse(setting, form, () => parseKeyEntries(given));
-  if (inFile !== undefined) entries(inFile, fileName, takes);
-  if (text !== undefined && inFile !== undefined)
-    throw new ConfigError(`${name} and ${fileName}: one of them, not both`, [name, fileName]);
-  if (inFile !== undefined) return { setting: fileName, file: env[fileName] ?? '' };
-  return text === undefined ? undefined : { entries: entries(text, name, 'keys separated by commas') };
-}
-
-/** What `read` returns; what it throws is told behind what the setting takes, and must be no secret. */
-function orRefuse<T>(name: string, takes: string, read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    return refuse(name, `${takes}: ${error instanceof Error ? error.message : String(error)}`);
-  }
-}
-
-const certificateFile = 'the path of a PEM file with certificates';
-
-function pemOf(env: Environment, name: string, takes: string, check: (text: string) => unknown): string | undefined {
-  const text = fileOf(env, name, takes)?.toString();
-  if (text !== undefined) orRefuse(name, takes, () => check(text));
-  return text;
-}
-
-/** Read here too, so that a wrong one is told at once. */
-function tls(
-  env: Environment,
-  names: { readonly cert: string; readonly key: string; readonly clientCa?: string },
-): TlsFiles | undefined {
-  const pem = (name: string, takes: string, check: (text: string) => unknown) => pemOf(env, name, takes, check);
-  const cert = pem(names.cert, 'the path of a PEM file with a certificate and its chain', parseCertificates);
-  const key = pem(names.key, 'the path of a PEM file with the private key of the certificate', parsePrivateKey);
-  const clientCa =
-    names.clientCa && pem(names.clientCa, 'the path of a PEM file with the authorities of clients', parseCertificates);
-  together({ [names.cert]: cert, [names.key]: key });
-  if (cert === undefined || key === undefined) {
-    if (clientCa === undefined) return undefined;
-    throw new ConfigError(`${names.cert} is missing: ${names.clientCa} needs it`, [names.cert, names.clientCa ?? '']);
-  }
-  orRefuse(names.cert, `a certificate that fits ${names.key}`, () => checkFit({ cert, key }));
-  const fileAt = (setting: string) => ({ setting, file: env[setting] ?? '' });
-  return {
-    cert: fileAt(names.cert),
-    key: fileAt(names.key),
-    ...(clientCa !== undefined && names.clientCa !== undefined && { clientCa: fileAt(names.clientCa) }),
-  };
-}
-
-function bearerToken(env: Environment, name: string): string | undefined {
-  const text = env[name];
-  if (text === undefined || text === '') return undefined;
-  const fits = text.length >= 16 && text.length <= 256 && isBearerToken(text);
-  return fits ? text : refuse(name, '16 to 256 letters, digits and characters of -._~+/, = at the end');
-}
-
-function serviceTokens(env: Environment, name: string, fileName: string): readonly ServiceGrant[] {
-  const text = env[name];
-  if (text === undefined || text === '') return [];
-  if (env[fileName]) throw new ConfigError(`${name} and ${fileName}: one of them, not both`, [name, fileName]);
-  try {
-    return parseServiceTokens(text);
-  } catch {
-    return refuse(name, serviceTokensForm);
-  }
-}
-
-/** Its path: whoever watches the file reads it again. Read here too, so that a wrong one is told at once. */
-function serviceTokensFile(env: Environment, name: string): string | undefined {
-  const takes = 'the path of a file with service tokens';
-  const text = fileOf(env, name, takes)?.toString();
-  if (text === undefined) return undefined;
-  orRefuse(name, takes, () => parseServiceTokens(text));
-  return env[name];
-}
-
-function version(name: string, text: string): ClientVersion {
-  return parseClientVersion(text) ?? refuse(name, 'a version such as 2.3, or one a platform: ios=2.3,android=2.4');
-}
-
-function webUrl(name: string, text: string): string {
-  const parsed = URL.parse(text);
-  return parsed !== null && /^[a-z][a-z0-9+.-]*:$/.test(parsed.protocol)
-    ? text
-    : refuse(name, 'a URL, or one a platform: ios=https://…,android=https://…');
-}
-
-/** `value` for every platform, or `ios=value,android=value`; those after others win. */
-function perPlatform<T>(
-  env: Environment,
-  name: string,
-  parse: (name: string, text: string) => T,
-): Readonly<Partial<Record<Platform, T>>> {
-  const text = env[name];
-  if (text === undefined || text === '') return {};
-  const values: Partial<Record<Platform, T>> = {};
-  for (const entry of text.split(',')) {
-    const match = /^(ios|android|web)=(.*)$/.exec(entry.trim());
-    const value = parse(name, match?.[2] ?? entry.trim());
-    const named = match?.[1]?.toUpperCase();
-    for (const platform of platforms) {
-      if (named === undefined || named === platform) values[platform] = value;
-    }
-  }
-  return values;
-}
-
-function minimumVersions(env: Environment, name: string, fallback: string): Readonly<Record<Platform, ClientVersion>> {
-  const common = version(name, fallback);
-  return { IOS: common, ANDROID: common, WEB: common, ...perPlatform(env, name, version) };
-}
-
-function trustedProxies(env: Environment, name: string, fallback: string): TrustedProxies {
-  try {
-    return parseTrustedProxies(env[name] || fallback);
-  } catch {
-    return refuse(name, 'addresses and networks separated by commas, such as loopback,10.0.0.0/8');
-  }
-}
-
-function allowedOrigins(env: Environment, name: string): readonly string[] {
-  const text = env[name];
-  if (text === undefined || text === '') return [];
-  return text.split(',').map((entry) => {
-    const parsed = URL.parse(entry.trim());
-    return parsed !== null && parsed.origin === entry.trim()
-      ? parsed.origin
-      : refuse(name, 'origins separated by commas, such as https://account.example.com');
-  });
 }

@@ -1,7 +1,7 @@
 // Push services for development: the ones that tests use, which speak Apple's and Google's protocols on loopback. What arrives is
 // said on the terminal.
 
-import type { ApnsConfig, FcmConfig } from '../config.ts';
+import type { ApnsConfig, FcmConfig } from '../config/outside.ts';
 
 export interface DevelopmentPush {
   readonly apns: ApnsConfig;

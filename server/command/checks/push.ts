@@ -2,7 +2,7 @@
 // as every push: an answer about that device is one to credentials that are good.
 
 import { randomUUID } from 'node:crypto';
-import type { ApnsConfig, FcmConfig } from '../../config.ts';
+import type { ApnsConfig, FcmConfig } from '../../config/outside.ts';
 import { createApnsSender } from '../../delivery/apns.ts';
 import { createFcmSender } from '../../delivery/fcm.ts';
 import type { Handover } from '../../delivery/handover.ts';
