@@ -2,6 +2,7 @@
 // config/; an error names the setting and what it takes. Nothing else reads the environment.
 
 import { availableParallelism } from 'node:os';
+import { type CallLimits, callLimits } from './config/calls.ts';
 import { allowedOrigins, minimumVersions, perPlatform, trustedProxies, version, webUrl } from './config/clients.ts';
 import {
   type ApnsConfig,
@@ -105,6 +106,7 @@ export interface Config {
   readonly logLevel: string;
   /** What asks even a trusted device for a code. */
   readonly stepUpOn: readonly StepUp[];
+  readonly callLimits: CallLimits;
   readonly limits: Limits;
 }
 
@@ -238,6 +240,7 @@ export function readSettings(given: Environment): Config {
     hashesAtOnce: integer(env, 'COUNTERSIGN_HASHES_AT_ONCE', coresToHash(env), 1, threadPoolSize(env) - 1),
     logLevel: oneOf(env, 'COUNTERSIGN_LOG_LEVEL', ['debug', 'info', 'warn', 'error', 'silent'], 'info'),
     stepUpOn: stepUpOn(env, 'COUNTERSIGN_STEP_UP_ON'),
+    callLimits: callLimits(env),
     limits: limits(env),
   };
   const unknownSettings = Object.keys(given).filter((name) => name.startsWith('COUNTERSIGN_') && !asked.has(name));
