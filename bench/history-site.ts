@@ -89,6 +89,7 @@ export async function openSite(parts: Parts, name: string, events: number, suffi
   const settings = {
     limits,
     pushServices: [],
+    emailCodes: 'ON' as const,
     replicaId: random.uuid(now),
     traceparent: () => undefined,
     makePartitions: async () => {},

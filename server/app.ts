@@ -116,7 +116,7 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
   );
   const codes = createCodes(files.codeKeys, config.limits.codeDigits);
   // What decides how an account's devices are reached.
-  const appSettings = { limits: config.limits, pushServices: pushServicesOf(config) };
+  const appSettings = { limits: config.limits, pushServices: pushServicesOf(config), emailCodes: config.emailCodes };
   const live = await startLiveStreams({
     clock,
     codes,

@@ -18,6 +18,7 @@ import {
 } from './config/outside.ts';
 import { bearerToken, keys, serviceTokens, serviceTokensFile, tls } from './config/secrets.ts';
 import type { DkimSettings } from './delivery/email.ts';
+import { type EmailCodes, emailCodePolicies } from './domain/challenge.ts';
 import type { ClientVersion } from './domain/client-version.ts';
 import type { Platform } from './domain/device.ts';
 import type { Limits } from './domain/limits.ts';
@@ -69,6 +70,8 @@ export interface Config {
   readonly fcm: FcmConfig | undefined;
   /** Whether a code stands in a push notification, or only in the app. */
   readonly codeInNotification: boolean;
+  /** Which accounts are sent codes by e-mail. */
+  readonly emailCodes: EmailCodes;
   /** Development: push services of our own. */
   readonly devPush: boolean;
   readonly mailboxAddress: Address;
@@ -205,6 +208,7 @@ export function readSettings(given: Environment): Config {
     apns: apns(env),
     fcm: fcm(env),
     codeInNotification: oneOf(env, 'COUNTERSIGN_PUSH_CODE', ['notification', 'app'], 'notification') === 'notification',
+    emailCodes: emailCodes(env, 'COUNTERSIGN_EMAIL_CODES'),
     devPush: oneOf(env, 'COUNTERSIGN_DEV_PUSH', ['0', '1'], '0') === '1',
     mailboxAddress: address(env, 'COUNTERSIGN_MAILBOX_ADDRESS', '127.0.0.1:1080'),
     mailboxSmtpAddress: address(env, 'COUNTERSIGN_MAILBOX_SMTP_ADDRESS', '127.0.0.1:1025'),
@@ -335,6 +339,11 @@ function stepUpOn(env: Environment, name: string): readonly StepUp[] {
       stepUpCauses.find((known) => known === cause) ??
       refuse(name, `${stepUpCauses.join(', ').toLowerCase()}, or some of them separated by commas`),
   );
+}
+
+function emailCodes(env: Environment, name: string): EmailCodes {
+  const given = oneOf(env, name, ['on', 'first_device', 'off'], 'on').toUpperCase();
+  return emailCodePolicies.find((policy) => policy === given) ?? 'ON';
 }
 
 /** libuv's own setting and default. */

@@ -57,12 +57,19 @@ function nothingOutOfScope(error: unknown): { readonly account?: Account } {
   throw error;
 }
 
-export async function unlockAccount(name: string, options: ConnectionOptions, env: Environment): Promise<Answer> {
+export interface UnlockOptions extends ConnectionOptions {
+  readonly forgetDevices?: true;
+}
+
+export async function unlockAccount(name: string, options: UnlockOptions, env: Environment): Promise<Answer> {
   const client = await connect(options, env);
-  const reset = await client.accounts.resetVerification({ accountId: await accountIdOf(client, name) });
+  const forgetTrustedDevices = options.forgetDevices === true;
+  const accountId = await accountIdOf(client, name);
+  const reset = await client.accounts.resetVerification({ accountId, forgetTrustedDevices });
+  const devices = forgetTrustedDevices ? ' Its trusted devices are put out.' : '';
   return {
     json: messageJson(ResetVerificationResponseSchema, reset),
-    text: paragraphs('The wrong codes are forgotten; verification is open.', accountText(reset.account)),
+    text: paragraphs(`The wrong codes are forgotten; verification is open.${devices}`, accountText(reset.account)),
   };
 }
 
@@ -117,6 +124,7 @@ function securityText(security: AccountSecurity): string {
     fields({
       'wrong codes since the last right one': String(security.wrongCodes),
       'a code would go first by': words(ChannelSchema, security.defaultChannel),
+      'codes by e-mail': yesOrNo(security.emailOpen),
     }),
     devices === '' ? 'No devices.' : devices,
     challenges === '' ? 'No challenges within 30 days.' : challenges,

@@ -83,8 +83,12 @@ ${examples(
   remote(accounts, 'unlock')
     .description('forgets the wrong codes of an account, and so lifts a lock or a wait (scope accounts)')
     .addArgument(new Argument(`<${account}>`, accountMeaning))
+    .option(
+      '--forget-devices',
+      'puts its trusted devices out, too: for who has none left, and is known to be the owner',
+    )
     .addHelpText('after', examples('countersign accounts unlock anna@example.com'))
-    .action((name: string, options: Common) =>
+    .action((name: string, options: Common & { forgetDevices?: true }) =>
       show(async () => (await import('./accounts.ts')).unlockAccount(name, options, env), options),
     );
 

@@ -1,8 +1,7 @@
 // The open streams of this replica: what each is told comes from one comparison with the database, whatever caused it:
 // opening, a word of the bus, a gap in it, an expiry, or the sweep that looks for what was lost.
 
-import { type AppDevice, appAudience, type Surroundings } from '../domain/challenge.ts';
-import type { CodeSend } from '../domain/delivery.ts';
+import { appAudience } from '../domain/challenge.ts';
 import type { Limits } from '../domain/limits.ts';
 import { decideStream, nextExpiry, type StreamState } from '../domain/watch.ts';
 import type { Bus, Clock, Codes, LiveEvent, LiveFeed, LiveStore, LiveStreams, OpenStream } from '../flows/ports.ts';
@@ -85,7 +84,7 @@ export async function startLiveStreams(deps: LiveDeps): Promise<RunningLiveStrea
     // Only those that were open before the reading began: a later one has a reading of its own.
     const streams = [...group.streams].filter((stream) => stream.opened);
     if (streams.length === 0) return;
-    const { snapshot, devices, codeSends } = await store.snapshot(group.accountId, streams, clock.now());
+    const { snapshot, devices, codeSends, emailOpen } = await store.snapshot(group.accountId, streams, clock.now());
     const now = clock.now();
     for (const stream of streams) {
       const decision = decideStream(stream, snapshot, limits, now);
@@ -96,7 +95,8 @@ export async function startLiveStreams(deps: LiveDeps): Promise<RunningLiveStrea
       } else {
         stream.told = decision.told;
         for (const { kind, challenge } of decision.events) {
-          const around = surroundings(codeSends, devices, challenge.challengeId, challenge.deviceId);
+          const audience = appAudience(devices, challenge.deviceId);
+          const around = { codeSends: codeSends.get(challenge.challengeId) ?? [], audience, emailOpen };
           if (kind === 'challengeResolved') stream.feed.push({ kind, challenge, around });
           else stream.feed.push({ kind, challenge, around, code: codes.derive(challenge, 'APP') });
         }
@@ -208,15 +208,6 @@ export async function startLiveStreams(deps: LiveDeps): Promise<RunningLiveStrea
 
 function openStream({ streamId, sessionId, deviceId }: Stream): OpenStream {
   return { streamId, sessionId, deviceId };
-}
-
-function surroundings(
-  codeSends: ReadonlyMap<string, readonly CodeSend[]>,
-  devices: readonly AppDevice[],
-  challengeId: string,
-  askingDeviceId: string | null,
-): Surroundings {
-  return { codeSends: codeSends.get(challengeId) ?? [], audience: appAudience(devices, askingDeviceId) };
 }
 
 /** What waits for one stream's reader. It holds a few challenges at most: a reader that falls behind is cut. */

@@ -64,9 +64,21 @@ export function appAudience(devices: readonly AppDevice[], askingDeviceId: strin
   return devices.filter((device) => device.deviceId !== askingDeviceId);
 }
 
-/** Where a first code goes: to the app where a device is reachable at once, else by e-mail. */
-export function chooseDefaultChannel(audience: readonly AppDevice[]): Channel {
-  return audience.some((device) => device.watching || device.push !== null) ? 'APP' : 'EMAIL';
+/** Which accounts are sent codes by e-mail, as operators set it; `FIRST_DEVICE`: those that never had a trusted device. */
+export const emailCodePolicies = ['ON', 'FIRST_DEVICE', 'OFF'] as const;
+export type EmailCodes = (typeof emailCodePolicies)[number];
+
+/**
+ * Whether a code may go to an account's mailbox. A device that was put out counts: links in mails can do that, and who reads the
+ * mailbox must not open it for codes.
+ */
+export function opensEmail(policy: EmailCodes, hadTrustedDevice: boolean): boolean {
+  return policy === 'ON' || (policy === 'FIRST_DEVICE' && !hadTrustedDevice);
+}
+
+/** Where a first code goes: to the app where a device is reachable at once, else by e-mail, where that is open. */
+export function chooseDefaultChannel({ audience, emailOpen }: Pick<Surroundings, 'audience' | 'emailOpen'>): Channel {
+  return !emailOpen || audience.some((device) => device.watching || device.push !== null) ? 'APP' : 'EMAIL';
 }
 
 export interface ChannelView {
@@ -108,6 +120,8 @@ export interface Surroundings {
   readonly codeSends: readonly CodeSend[];
   /** The devices that could show its code. */
   readonly audience: readonly AppDevice[];
+  /** Whether it may go by e-mail. */
+  readonly emailOpen: boolean;
 }
 
 export function viewChallenge(challenge: Challenge, around: Surroundings, limits: Limits, now: Date): ChallengeView {
@@ -133,11 +147,12 @@ export function viewChannels(
   maskedEmail: string,
   defaultChannel: Channel,
   challenge: Challenge | undefined,
-  { codeSends, audience }: Surroundings,
+  around: Surroundings,
   limits: Limits,
   now: Date,
 ): readonly ChannelView[] {
   const until = challenge === undefined ? now : overSince(challenge, now);
+  const { codeSends, audience } = around;
   const view = (channel: Channel): ChannelView => {
     const sends = sendsOf(challenge, channel);
     const next = nextSendTime(sends, limits);
@@ -145,7 +160,7 @@ export function viewChannels(
       channel,
       destination:
         channel === 'EMAIL' ? { kind: 'email', masked: maskedEmail } : { kind: 'devices', count: audience.length },
-      available: isAvailable(channel, audience),
+      available: isAvailable(channel, around),
       nextSendTime: next !== undefined && next > now ? next : undefined,
       sendsRemaining: Math.max(0, limits.sendsPerChannel - sends.count),
       delivery: deliveryOn(channel, codeSends, audience, limits, until),
@@ -154,8 +169,8 @@ export function viewChannels(
   return defaultChannel === 'APP' ? [view('APP'), view('EMAIL')] : [view('EMAIL'), view('APP')];
 }
 
-function isAvailable(channel: Channel, audience: readonly AppDevice[]): boolean {
-  return channel === 'EMAIL' || audience.length > 0;
+function isAvailable(channel: Channel, { audience, emailOpen }: Surroundings): boolean {
+  return channel === 'EMAIL' ? emailOpen : audience.length > 0;
 }
 
 function sendsOf(challenge: Challenge | undefined, channel: Channel): Sends {
@@ -181,14 +196,14 @@ export type SendDecision =
 export function decideSend(
   challenge: Challenge,
   channel: Channel,
-  audience: readonly AppDevice[],
+  around: Surroundings,
   limits: Limits,
   now: Date,
 ): SendDecision {
   const state = challengeState(challenge, now);
   if (state === 'EXPIRED') return { kind: 'expired' };
   if (state !== 'PENDING') return { kind: 'closed' };
-  if (!isAvailable(channel, audience)) return { kind: 'unavailable' };
+  if (!isAvailable(channel, around)) return { kind: 'unavailable' };
   const sends = sendsOf(challenge, channel);
   if (sends.count >= limits.sendsPerChannel) return { kind: 'exhausted' };
   const next = nextSendTime(sends, limits);

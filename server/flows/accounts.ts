@@ -7,6 +7,7 @@ import { type Deps as CommonDeps, decide, eventOf, refuse, unlessAway } from './
 import { guessKeys } from './password-guesses.ts';
 import type { DirectoryAccount, DirectoryWriter, PasswordPolicy } from './ports.ts';
 import { replacePassword } from './replace-password.ts';
+import { endTrust, removalEvent } from './trusted-devices.ts';
 
 export interface Deps extends CommonDeps {
   /** Undefined where accounts live in the customer's system. */
@@ -142,13 +143,26 @@ function noteNewPassword(deps: Deps, accountId: string, passwordHash: string | u
   });
 }
 
-/** Forgets the wrong codes, and so lifts a wait or a lock. */
-export async function resetVerification(deps: Deps, accountId: string): Promise<AccountDetails> {
+/**
+ * Forgets the wrong codes, and so lifts a wait or a lock. For who has no trusted device left, it forgets those too: they are put
+ * out, and the account is as if none had ever been trusted.
+ */
+export async function resetVerification(
+  deps: Deps,
+  accountId: string,
+  forgetTrustedDevices: boolean,
+): Promise<AccountDetails> {
   await meetAccount(deps, accountId);
+  const now = deps.clock.now();
   await decide(deps, accountId, async (tx) => {
-    const account = await tx.account;
+    const [account, trusted] = await Promise.all([tx.account, forgetTrustedDevices ? tx.devicesWithTrust() : []]);
     if (account === undefined) return refuse({ reason: 'ACCOUNT_UNKNOWN' });
     tx.saveAccount({ ...account, wrongCodes: 0, lastWrongCodeTime: null });
+    for (const device of trusted) {
+      endTrust(tx, device, now);
+      appendAndAlert(deps, tx, 'DEVICE_REMOVED', removalEvent(deps, device, now), [], null, now);
+    }
+    if (forgetTrustedDevices) tx.forgetTrust(now);
     return { ok: undefined };
   });
   return getAccount(deps, { accountId });

@@ -45,7 +45,10 @@ export interface ChallengeRequest {
 /** What is denied now was opened, or repeated, within the last hours: a day is more than enough. */
 const rememberedMs = 25 * 3_600_000;
 
-/** Opens a challenge and sends its first code, unless the account is locked or has had too many within the hour. */
+/**
+ * Opens a challenge and sends its first code, unless the account is locked or has had too many within the hour. Where nothing can
+ * bring a code, none is opened: CHANNEL_UNAVAILABLE, with the challenge as it would have been.
+ */
 export async function openChallenge(
   deps: Deps,
   tx: AccountTransaction,
@@ -58,9 +61,10 @@ export async function openChallenge(
   const { limits } = deps;
   if (admitVerification(owner.account, limits, now).kind === 'locked') return refuse({ reason: 'VERIFICATION_LOCKED' });
   const network = networkOf(caller.ipAddress);
-  const [recent, devices] = await Promise.all([
+  const [recent, devices, emailOpen] = await Promise.all([
     tx.recentChallenges(new Date(now.getTime() - rememberedMs)),
     tx.appDevices(now),
+    tx.emailOpen(),
   ]);
   const times = recent.map(({ createTime }) => createTime.getTime());
   const waitMs = Math.max(
@@ -69,7 +73,7 @@ export async function openChallenge(
   );
   if (waitMs > 0) return refuse({ reason: 'RATE_LIMITED', retryAfterMs: waitMs });
 
-  const audience = appAudience(devices, request.deviceId);
+  const around = { codeSends: [], audience: appAudience(devices, request.deviceId), emailOpen };
   const { token, hash } = deps.secrets.issue(owner.account.accountId);
   const challenge: Challenge = {
     ...request,
@@ -78,7 +82,7 @@ export async function openChallenge(
     state: 'PENDING',
     tokenHash: hash,
     codeKeyId: deps.codes.currentKeyId(now),
-    defaultChannel: chooseDefaultChannel(audience),
+    defaultChannel: chooseDefaultChannel(around),
     network,
     locale: caller.locale ?? owner.directory.locale,
     origin: deps.places.originOf(caller.ipAddress),
@@ -90,7 +94,6 @@ export async function openChallenge(
     wrongCodes: 0,
     sends: {},
   };
-  const around = { codeSends: [], audience };
   const sent = sendOn(deps, tx, challenge, challenge.defaultChannel, around, now, tx.insertChallenge, findings);
   return 'refused' in sent ? sent : { ok: { challengeToken: token, challenge: sent.ok } };
 }
@@ -133,7 +136,7 @@ export function sendOn(
   save: (challenge: Challenge) => void,
   findings: readonly UnusualFinding[] = [],
 ): Outcome<ChallengeView> {
-  const decision = decideSend(challenge, channel, around.audience, deps.limits, now);
+  const decision = decideSend(challenge, channel, around, deps.limits, now);
   const asItIs = () => viewChallenge(challenge, around, deps.limits, now);
   const refusedWith = (reason: ChallengeReason) => refuse({ reason, challenge: asItIs() });
   switch (decision.kind) {
@@ -170,7 +173,8 @@ export function sendOn(
       if (channel === 'APP') {
         const pushed = deliveries.some(({ pushService }) => pushService !== null);
         if (pushed) tx.settleLater(sent.challengeId, sent.expireTime.getTime() - now.getTime());
-        if (!sentChannels(sent).includes('EMAIL')) tx.fallBackLater(sent.challengeId, deps.limits.shownWithinMs);
+        const mayFallBack = around.emailOpen && !sentChannels(sent).includes('EMAIL');
+        if (mayFallBack) tx.fallBackLater(sent.challengeId, deps.limits.shownWithinMs);
       }
       const justSent = deliveries.map((delivery) => ({ ...delivery, state: 'QUEUED' as const, createTime: now }));
       const codeSends = [...around.codeSends, ...justSent];
@@ -227,8 +231,12 @@ export async function viewIn(
 
 /** What is around a challenge, with what this transaction has sent. */
 export async function surroundingsIn(tx: AccountTransaction, challenge: Challenge, now: Date): Promise<Surroundings> {
-  const [codeSends, devices] = await Promise.all([tx.codeSendsOf(challenge.challengeId), tx.appDevices(now)]);
-  return { codeSends, audience: appAudience(devices, challenge.deviceId) };
+  const [codeSends, devices, emailOpen] = await Promise.all([
+    tx.codeSendsOf(challenge.challengeId),
+    tx.appDevices(now),
+    tx.emailOpen(),
+  ]);
+  return { codeSends, audience: appAudience(devices, challenge.deviceId), emailOpen };
 }
 
 /**

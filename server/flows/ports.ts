@@ -235,6 +235,7 @@ export interface LiveStore {
     readonly snapshot: AccountSnapshot;
     readonly devices: readonly AppDevice[];
     readonly codeSends: ReadonlyMap<string, readonly CodeSend[]>;
+    readonly emailOpen: boolean;
   }>;
   /** Which of these accounts have something to tell: for what a bus may have lost. */
   accountsToTell(

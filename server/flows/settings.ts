@@ -45,11 +45,13 @@ export interface SettingsUpdate {
 
 export async function getSettings(deps: Deps, caller: SignedInCaller): Promise<Settings> {
   const now = deps.clock.now();
-  const [devices, directory] = await Promise.all([
-    deps.store.appDevices(caller.session.accountId, now),
+  const { accountId } = caller.session;
+  const [devices, emailOpen, directory] = await Promise.all([
+    deps.store.appDevices(accountId, now),
+    deps.store.emailOpen(accountId),
     directoryAccountOf(deps, caller),
   ]);
-  return settingsOf(deps, caller, caller.account, directory, devices, now);
+  return settingsOf(deps, caller, caller.account, directory, { devices, emailOpen }, now);
 }
 
 export async function updateSettings(
@@ -61,11 +63,11 @@ export async function updateSettings(
   const now = deps.clock.now();
   const { accountId, sessionId } = caller.session;
   return decideFor<SettingsResult>(deps, caller, async (tx, account) => {
-    const settings = (as: Account, devices: readonly AppDevice[]): SettingsResult => ({
-      settings: settingsOf(deps, caller, as, directory, devices, now),
+    const settings = async (as: Account, devices: readonly AppDevice[]): Promise<SettingsResult> => ({
+      settings: settingsOf(deps, caller, as, directory, { devices, emailOpen: await tx.emailOpen() }, now),
     });
     const unchanged = update.twoStepEnabled === undefined || update.twoStepEnabled === account.twoStepEnabled;
-    if (unchanged) return { ok: settings(account, await tx.appDevices(now)) };
+    if (unchanged) return { ok: await settings(account, await tx.appDevices(now)) };
 
     const switchTo = async (changed: Account, more: Partial<LoginEvent>): Promise<Outcome<SettingsResult>> => {
       const devices = await tx.appDevices(now);
@@ -73,7 +75,7 @@ export async function updateSettings(
       const event = eventOfDevice(deps, caller, 'SETTINGS_CHANGED', now, more);
       const kind = changed.twoStepEnabled ? 'TWO_STEP_ON' : 'TWO_STEP_OFF';
       appendAndAlert(deps, tx, kind, event, devices, caller.device.deviceId, now);
-      return { ok: settings(changed, devices) };
+      return { ok: await settings(changed, devices) };
     };
     if (update.twoStepEnabled === true) return switchTo({ ...account, twoStepEnabled: true }, {});
 
@@ -117,23 +119,17 @@ function settingsOf(
   caller: SignedInCaller,
   account: Pick<Account, 'twoStepEnabled' | 'passwordChangeRequired'>,
   directory: DirectoryAccount,
-  devices: readonly AppDevice[],
+  reached: { readonly devices: readonly AppDevice[]; readonly emailOpen: boolean },
   now: Date,
 ): Settings {
   // As for a code that this device asked for: its own screen does not count.
-  const audience = appAudience(devices, caller.device.deviceId);
-  const defaultChannel = chooseDefaultChannel(audience);
+  const audience = appAudience(reached.devices, caller.device.deviceId);
+  const around = { codeSends: [], audience, emailOpen: reached.emailOpen };
+  const defaultChannel = chooseDefaultChannel(around);
   return {
     twoStepEnabled: account.twoStepEnabled,
     defaultChannel,
-    channels: viewChannels(
-      maskEmail(directory.email),
-      defaultChannel,
-      undefined,
-      { audience, codeSends: [] },
-      deps.limits,
-      now,
-    ),
+    channels: viewChannels(maskEmail(directory.email), defaultChannel, undefined, around, deps.limits, now),
     passwordChangeRequired: account.passwordChangeRequired,
   };
 }

@@ -113,6 +113,10 @@ export interface AccountTransaction {
   sightings(): Promise<readonly Sighting[]>;
   /** The trusted, signed-in devices: those that can show a code. */
   appDevices(now: Date): Promise<readonly AppDevice[]>;
+  /** Whether a code may go by e-mail. */
+  emailOpen(): Promise<boolean>;
+  /** As if no device had ever been trusted; for who has none left. Their sessions are for the caller to end. */
+  forgetTrust(now: Date): void;
   insertDevice(device: Device): void;
   saveDevice(device: Device): void;
   /** Notes when and from where a device was used. */
@@ -235,6 +239,7 @@ export interface Store {
     now: Date,
   ): Promise<{ readonly challenge: Challenge; readonly around: Surroundings } | undefined>;
   appDevices(accountId: string, now: Date): Promise<readonly AppDevice[]>;
+  emailOpen(accountId: string): Promise<boolean>;
   devicesWithTrust(accountId: string): Promise<readonly Device[]>;
   /** Notes that a device has shown the code of a challenge. */
   markShown(accountId: string, challengeId: string, deviceId: string, now: Date): Promise<void>;

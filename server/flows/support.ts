@@ -98,6 +98,8 @@ export interface AccountSecurity {
   readonly verificationLocked: boolean;
   readonly wrongCodes: number;
   readonly defaultChannel: Channel;
+  /** Whether a code may go by e-mail. */
+  readonly emailOpen: boolean;
   readonly devices: readonly SecurityDevice[];
   readonly recentChallenges: readonly ChallengeSummary[];
 }
@@ -106,9 +108,10 @@ export async function getAccountSecurity(deps: Deps, name: AccountName): Promise
   const directory = await accountOf(deps, name);
   const { accountId, locale } = directory;
   const now = deps.clock.now();
-  const [account, showing, found] = await Promise.all([
+  const [account, showing, emailOpen, found] = await Promise.all([
     deps.store.findAccount(accountId),
     deps.store.appDevices(accountId, now),
+    deps.store.emailOpen(accountId),
     deps.store.accountSecurity(accountId),
   ]);
   if (account === undefined) throw new DomainError({ reason: 'ACCOUNT_UNKNOWN' });
@@ -120,10 +123,11 @@ export async function getAccountSecurity(deps: Deps, name: AccountName): Promise
     passwordChangeRequired: account.passwordChangeRequired,
     verificationLocked: admitVerification(account, deps.limits, now).kind === 'locked',
     wrongCodes: account.wrongCodes,
-    defaultChannel: chooseDefaultChannel(showing),
+    defaultChannel: chooseDefaultChannel({ audience: showing, emailOpen }),
+    emailOpen,
     devices: found.devices.map((each) => ({ ...each, trusted: isTrusted(each.device, deps.limits, now) })),
     recentChallenges: found.challenges.map(({ challenge, codeSends }) => {
-      const around = { codeSends, audience: appAudience(showing, challenge.deviceId) };
+      const around = { codeSends, audience: appAudience(showing, challenge.deviceId), emailOpen };
       const view = viewChallenge(challenge, around, deps.limits, now);
       const by = (channel: Channel) => view.channels.find((each) => each.channel === channel)?.delivery ?? 'NOT_SENT';
       return { challenge, state: view.state, deliveries: { APP: by('APP'), EMAIL: by('EMAIL') } };

@@ -44,8 +44,8 @@ export function accounts(deps: Deps, { minimumVersions, updateUrls }: LegacySett
     async setPassword({ accountId, password }) {
       return { account: accountToProto(await setPassword(deps, accountId, password)) };
     },
-    async resetVerification({ accountId }) {
-      return { account: accountToProto(await resetVerification(deps, accountId)) };
+    async resetVerification({ accountId, forgetTrustedDevices }) {
+      return { account: accountToProto(await resetVerification(deps, accountId, forgetTrustedDevices)) };
     },
     async deleteAccount({ accountId }) {
       await deleteAccount(deps, accountId);

@@ -55,7 +55,10 @@ const ofAccounts: DescriptionsOf<typeof Accounts, typeof accounts> = {
     details: ({ email, locale }) => ({ fields: setOf({ email, locale }) }),
   },
   setPassword: { whom: ({ accountId }) => accountId },
-  resetVerification: { whom: ({ accountId }) => accountId },
+  resetVerification: {
+    whom: ({ accountId }) => accountId,
+    details: ({ forgetTrustedDevices }) => ({ forget_trusted_devices: forgetTrustedDevices ? 'true' : undefined }),
+  },
   deleteAccount: { whom: ({ accountId }) => accountId },
   batchImportAccounts: {
     whom: () => undefined,

@@ -157,6 +157,7 @@ function securityToProto(security: AccountSecurity): MessageInitShape<typeof Acc
     verificationLocked: security.verificationLocked,
     wrongCodes: security.wrongCodes,
     defaultChannel: channelToProto(security.defaultChannel),
+    emailOpen: security.emailOpen,
     devices: security.devices.map(({ device, trusted, signedIn, appOpen, pushService, pushRegisterTime }) => ({
       deviceId: device.deviceId,
       device: deviceToProto(device),

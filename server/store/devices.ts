@@ -1,5 +1,6 @@
 // The rows of devices, trusted or not.
 
+import { sql } from 'kysely';
 import type { Device, LastSeen } from '../domain/device.ts';
 import type { Sighting } from '../domain/unusual.ts';
 import { columnsOf, columnValues, type Db, first, type Reader, statement } from './statement.ts';
@@ -39,6 +40,37 @@ const selectWithTrust = statement((db, p: { readonly accountId: string }) =>
 /** Devices that were given trust which nobody has ended. */
 export function devicesWithTrust(db: Reader, accountId: string): Promise<Device[]> {
   return db.rows(selectWithTrust, { accountId });
+}
+
+const selectOnceTrusted = statement((db, p: { readonly accountId: string }) =>
+  db
+    .selectFrom('Device')
+    .select('deviceId')
+    .where('accountId', '=', p.accountId)
+    .where('trustTime', 'is not', null)
+    .limit(1),
+);
+
+/** Whether a device of the account was ever trusted; maintenance keeps the newest that was. */
+export async function hadTrustedDevice(db: Reader, accountId: string): Promise<boolean> {
+  return (await first(db, selectOnceTrusted, { accountId })) !== undefined;
+}
+
+const updateTrust = statement((db, p: { readonly accountId: string; readonly now: Date }) =>
+  db
+    .updateTable('Device')
+    .set((row) => ({
+      trustTime: null,
+      tokenHash: null,
+      trustEndTime: row.fn.coalesce('trustEndTime', sql<Date>`${p.now}`),
+    }))
+    .where('accountId', '=', p.accountId)
+    .where('trustTime', 'is not', null),
+);
+
+/** As if none had ever been trusted. */
+export function forgetTrust(db: Db, accountId: string, now: Date): void {
+  db.write(updateTrust, { accountId, now });
 }
 
 const seenColumns = ['deviceId', 'lastUseTime', 'lastPlace', 'signedInFrom'] as const;

@@ -49,10 +49,12 @@ export async function maintain(databaseUrl: string, limits: Limits, now: Date): 
       `delete from session where least(last_use_time + $1 * interval '1 ms', create_time + $2 * interval '1 ms') < $3`,
       [limits.sessionIdleMs, limits.sessionLifetimeMs, now],
     );
-    // A device without trust is known by its sessions alone.
+    // A device without trust is known by its sessions alone; but an account that had a trusted one stays one that had.
     await client.query(
       `delete from device d
        where (d.trust_time is null or d.trust_end_time is not null or d.last_use_time < $1) and d.last_use_time < $2
+         and (d.trust_time is null or exists (
+           select from device n where n.account_id = d.account_id and n.trust_time is not null and n.device_id > d.device_id))
          and not exists (select from session s where s.account_id = d.account_id and s.device_id = d.device_id)`,
       [ago(limits.trustIdleMs), ago(limits.sessionIdleMs)],
     );

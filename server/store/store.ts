@@ -82,16 +82,18 @@ export function createStore(database: Database, settings: StoreSettings): Store 
       read(async (db) => {
         const challenge = await challenges.findChallengeByToken(db, accountId, tokenHash);
         if (challenge === undefined) return undefined;
-        const [codeSends, showing] = await Promise.all([
+        const [codeSends, showing, emailOpen] = await Promise.all([
           deliveries.codeSendsOf(db, accountId, challenge.challengeId),
           streams.appDevices(db, accountId, settings, now),
+          streams.emailOpen(db, accountId, settings),
         ]);
-        return { challenge, around: { codeSends, audience: appAudience(showing, challenge.deviceId) } };
+        return { challenge, around: { codeSends, audience: appAudience(showing, challenge.deviceId), emailOpen } };
       }),
     findChallenge: (accountId, challengeId) => read((db) => challenges.findChallenge(db, accountId, challengeId)),
     traceChallenge: (accountId, challengeId) => autocommit((db) => support.traceChallenge(db, accountId, challengeId)),
     accountSecurity: (accountId) => autocommit((db) => support.accountSecurity(db, accountId)),
     appDevices: (accountId, now) => read((db) => streams.appDevices(db, accountId, settings, now)),
+    emailOpen: (accountId) => read((db) => streams.emailOpen(db, accountId, settings)),
     devicesWithTrust: (accountId) => read((db) => devices.devicesWithTrust(db, accountId)),
     markShown: (accountId, challengeId, deviceId, now) =>
       autocommit((db) => deliveries.markShown(db, accountId, challengeId, deviceId, now)),
@@ -175,6 +177,8 @@ async function inAccount<T>(
     devicesWithTrust: () => devices.devicesWithTrust(db, accountId),
     sightings: () => devices.sightings(db, accountId),
     appDevices: (now) => streams.appDevices(db, accountId, settings, now),
+    emailOpen: () => streams.emailOpen(db, accountId, settings),
+    forgetTrust: (now) => devices.forgetTrust(db, accountId, now),
     insertDevice: (device) => devices.insertDevice(db, device),
     saveDevice: (device) => devices.saveDevice(db, device),
     noteDeviceUse: (use) => devices.noteDeviceUse(db, accountId, use),

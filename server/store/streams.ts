@@ -2,7 +2,7 @@
 // clock, so that replicas need not agree on theirs.
 
 import { sql } from 'kysely';
-import type { AppDevice } from '../domain/challenge.ts';
+import { type AppDevice, type EmailCodes, opensEmail } from '../domain/challenge.ts';
 import type { PushService } from '../domain/delivery.ts';
 import type { Limits } from '../domain/limits.ts';
 import { isTrusted } from '../domain/trust.ts';
@@ -10,7 +10,7 @@ import type { LiveStore, OpenStream } from '../flows/ports.ts';
 import { challengesInApp } from './challenges.ts';
 import type { Database } from './database.ts';
 import { codeSendsOf } from './deliveries.ts';
-import { devicesWithTrust } from './devices.ts';
+import { devicesWithTrust, hadTrustedDevice } from './devices.ts';
 import { lowestUuid } from './partitions.ts';
 import { sessionsOf } from './sessions.ts';
 import { type Db, type Reader, statement } from './statement.ts';
@@ -60,6 +60,12 @@ export interface AppSettings {
   readonly limits: Limits;
   /** The push services that are configured. */
   readonly pushServices: readonly PushService[];
+  readonly emailCodes: EmailCodes;
+}
+
+/** Whether a code may go by e-mail: asks the database only where that depends on the account. */
+export async function emailOpen(db: Reader, accountId: string, { emailCodes }: AppSettings): Promise<boolean> {
+  return opensEmail(emailCodes, emailCodes === 'FIRST_DEVICE' && (await hadTrustedDevice(db, accountId)));
 }
 
 const selectAppDevices = statement<
@@ -152,7 +158,7 @@ export function createLiveStore(database: Database, settings: AppSettings): Live
   return {
     snapshot: (accountId, streams, now) =>
       database.autocommit(async (db) => {
-        const [challenges, sessions, trusted, open, devices] = await Promise.all([
+        const [challenges, sessions, trusted, open, devices, mayMail] = await Promise.all([
           challengesInApp(db, accountId, new Date(now.getTime() - 2 * limits.challengeLifetimeMs)),
           sessionsOf(
             db,
@@ -162,6 +168,7 @@ export function createLiveStore(database: Database, settings: AppSettings): Live
           devicesWithTrust(db, accountId),
           db.rows(selectStreams, { accountId }),
           appDevices(db, accountId, settings, now),
+          emailOpen(db, accountId, settings),
         ]);
         const codeSends = await Promise.all(
           challenges.map(
@@ -178,6 +185,7 @@ export function createLiveStore(database: Database, settings: AppSettings): Live
           },
           devices,
           codeSends: new Map(codeSends),
+          emailOpen: mayMail,
         };
       }),
     accountsToTell: (streams, now) =>

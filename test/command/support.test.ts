@@ -118,6 +118,14 @@ describe('an account', () => {
     });
   });
 
+  test('whose owner has lost every device is unlocked with them forgotten', async () => {
+    const person = await server.createAccount();
+    await server.signInNewDevice(person);
+    const unlocked = await run(`accounts unlock ${person.email} --forget-devices`);
+    expect(unlocked).toMatchObject({ code: 0, stdout: expect.stringContaining('devices are put out') });
+    expect((await run(`sessions list ${person.email}`)).stdout).not.toContain('iPhone');
+  });
+
   test('is erased only where that is said to be meant', async () => {
     const other = await server.createAccount();
     expect(await run(`accounts delete ${other.accountId}`)).toMatchObject({

@@ -59,6 +59,7 @@ const wrong: Readonly<Record<string, readonly [value: string, takes: string]>> =
   COUNTERSIGN_APNS_CA: ['/no/s3cret-word.pem', 'PEM file'],
   COUNTERSIGN_FCM_CREDENTIALS: ['package.json', 'JSON key file'],
   COUNTERSIGN_FCM_URL: ['fcm', 'https:// or http://'],
+  COUNTERSIGN_EMAIL_CODES: ['never', 'on or first_device or off'],
   COUNTERSIGN_PUSH_CODE: ['nowhere', 'notification or app'],
   COUNTERSIGN_DEV_PUSH: ['yes', '0 or 1'],
   COUNTERSIGN_BRAND_COLOR: ['blue', 'a colour'],

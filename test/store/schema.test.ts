@@ -378,4 +378,12 @@ describe('maintenance', () => {
     const { rows } = await client.query<{ device_id: string }>('select device_id from device');
     expect(rows.map((row) => row.device_id).sort()).toEqual(kept.sort());
   });
+
+  test('keeps the newest device that was ever trusted, so that an account that had one stays known for it', async () => {
+    await insertDevice('removed before', ago(300 * day), 'ended');
+    const kept = await insertDevice('removed', ago(200 * day), 'ended');
+    await insertDevice('never trusted', ago(100 * day), 'untrusted');
+    await maintain(database.url, limits, now);
+    expect((await client.query('select device_id from device')).rows).toEqual([{ device_id: kept }]);
+  });
 });

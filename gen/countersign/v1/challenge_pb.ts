@@ -39,8 +39,8 @@ export type ChannelOption = Message<"countersign.v1.ChannelOption"> & {
   destination: string;
 
   /**
-   * Whether it can be used at all: `CHANNEL_APP` while there is another trusted, signed-in device. A channel that is not available
-   * is refused with `CHANNEL_UNAVAILABLE`.
+   * Whether it can be used at all: `CHANNEL_APP` while there is another trusted, signed-in device, `CHANNEL_EMAIL` unless operators have
+   * closed it. A channel that is not available is refused with `CHANNEL_UNAVAILABLE`.
    *
    * @generated from field: bool available = 3;
    */
@@ -399,7 +399,7 @@ export const Delivery = {
 
   /**
    * It did not get through: the mail server refused it; or no trusted device could be reached, every push was refused, or
-   * none has shown it within 15 s. By app, the code goes out by e-mail by itself then, once, unless it was sent there before;
+   * none has shown it within 15 s. By app, the code goes out by e-mail by itself then, once, unless it was sent there before or may not go there;
    * and a device that shows it later makes it `DELIVERY_SHOWN`.
    *
    * @generated from enum value: DELIVERY_FAILED = 5;

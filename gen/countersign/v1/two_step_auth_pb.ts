@@ -631,7 +631,8 @@ export const TwoStepAuth: GenService<{
    * Errors: `CREDENTIALS_INCORRECT` (the same, in the same time, for an unknown address); `RATE_LIMITED` after 10
    * guesses in 15 minutes from a network or 100 an hour over all, or where 10 challenges were opened within the hour, or one from
    * this network was denied;
-   * `VERIFICATION_LOCKED` after 100 wrong codes.
+   * `VERIFICATION_LOCKED` after 100 wrong codes; `CHANNEL_UNAVAILABLE`, with a challenge that was not opened, where codes may not go by
+   * e-mail and no trusted device is signed in that could show one: the person opens the app on one first.
    *
    * @generated from rpc countersign.v1.TwoStepAuth.SignIn
    */
