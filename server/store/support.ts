@@ -47,6 +47,7 @@ export async function traceChallenge(
 const mostDevices = 100;
 const mostChallenges = 20;
 
+// The account is named in each part, not taken from the device: PostgreSQL may read a part by itself, and then only this account's.
 const selectDevices = statement<{ readonly accountId: string }, SupportDevice>((db, p) =>
   db
     .selectFrom('Device as device')
@@ -62,7 +63,7 @@ const selectDevices = statement<{ readonly accountId: string }, SupportDevice>((
           e
             .selectFrom('Session as session')
             .select('session.amr')
-            .whereRef('session.accountId', '=', 'device.accountId')
+            .where('session.accountId', '=', p.accountId)
             .whereRef('session.deviceId', '=', 'device.deviceId')
             .where('session.endTime', 'is', null),
         )
@@ -73,7 +74,7 @@ const selectDevices = statement<{ readonly accountId: string }, SupportDevice>((
             .selectFrom('OpenStream as o')
             .innerJoin('Replica as r', 'r.replicaId', 'o.replicaId')
             .select('o.streamId')
-            .whereRef('o.accountId', '=', 'device.accountId')
+            .where('o.accountId', '=', p.accountId)
             .whereRef('o.deviceId', '=', 'device.deviceId')
             .where('r.aliveUntil', '>', sql<Date>`now()`),
         )
@@ -87,7 +88,7 @@ const selectDevices = statement<{ readonly accountId: string }, SupportDevice>((
           e
             .selectFrom('Session as session')
             .select('session.amr')
-            .whereRef('session.accountId', '=', 'device.accountId')
+            .where('session.accountId', '=', p.accountId)
             .whereRef('session.deviceId', '=', 'device.deviceId')
             .where('session.endTime', 'is', null),
         ),
