@@ -5,6 +5,7 @@ import pg from 'pg';
 import type { LoginEvent } from '../server/domain/login-event.ts';
 import type { Store } from '../server/flows/store-ports.ts';
 import { createRandom, systemClock } from '../server/platform/clock.ts';
+import { announceByNotify } from '../server/store/announce.ts';
 import { Database } from '../server/store/database.ts';
 import { migrate } from '../server/store/migrate.ts';
 import { ensurePartitions } from '../server/store/partitions.ts';
@@ -91,6 +92,7 @@ export async function openSite(parts: Parts, name: string, events: number, suffi
     pushServices: [],
     emailCodes: 'ON' as const,
     replicaId: random.uuid(now),
+    announce: announceByNotify,
     traceparent: () => undefined,
     makePartitions: async () => {},
   };

@@ -26,13 +26,17 @@ import { sendPasswordReset, signResetLink } from './flows/passwords.ts';
 import type { Clock } from './flows/ports.ts';
 import { createOrigins } from './location/origins.ts';
 import { bundledCityFiles, openPlaces, type Places } from './location/places.ts';
-import { startPostgresBus } from './platform/bus.ts';
+import { joinBuses } from './platform/bus.ts';
+import { startPostgresBus } from './platform/bus-postgres.ts';
+import { startRedisBus } from './platform/bus-redis.ts';
+import { startCallLimiter } from './platform/call-limits.ts';
 import { createRandom } from './platform/clock.ts';
 import { createDraw } from './platform/draws.ts';
 import { type KeySource, openKeyRing } from './platform/key-ring.ts';
 import { createAccessTokens, createCodes } from './platform/keys.ts';
 import { createLinks } from './platform/links.ts';
 import type { Logger } from './platform/log.ts';
+import { openRedis } from './platform/redis.ts';
 import { secrets } from './platform/secrets.ts';
 import { parseServiceTokens, type ServiceGrants } from './platform/service-tokens.ts';
 import { createTelemetry } from './platform/telemetry.ts';
@@ -46,7 +50,9 @@ import { type Listener, listen } from './rpc/listener.ts';
 import { createPendingCount } from './rpc/pending-count.ts';
 import { resetUrl } from './rpc/reset.ts';
 import { internalRoutes, publicRoutes } from './rpc/routes.ts';
+import { announceBy, announceByNotify } from './store/announce.ts';
 import { createAuditRecords } from './store/audit-records.ts';
+import { createCallCountClient } from './store/call-counts.ts';
 import { Database } from './store/database.ts';
 import { isMisconfigured, isUnavailable } from './store/database-errors.ts';
 import { createDeliveryLog } from './store/delivery-log.ts';
@@ -91,10 +97,11 @@ const decoysAgainMs = 5_000;
 export async function startApp(config: AppConfig, log: Logger, clock: Clock, hashing?: Passwords): Promise<App> {
   const random = createRandom();
   const files = await openFiles(config, clock, log);
-  const [places, passwordPolicy, telemetry] = await Promise.all([
+  const [places, passwordPolicy, telemetry, redis] = await Promise.all([
     openPlacesOf(config, log),
     openPasswordPolicyOf(config, log),
     createTelemetry({ otlpUrl: config.otlpUrl, serviceName: 'countersign', log }),
+    config.redis && openRedis(config.redis.url, config.redis.prefix),
     migrateWhenReachable(config.databaseUrl, clock, log),
   ]);
   const databaseSettings = {
@@ -105,7 +112,11 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
   const database = new Database(databaseSettings);
   const replicaId = random.uuid(clock.now());
   telemetry.observeJobs(() => readJobStats(database));
-  const bus = startPostgresBus(config.databaseUrl, log);
+  const postgresBus = startPostgresBus(config.databaseUrl, log);
+  const redisBus = redis && startRedisBus(redis, replicaId, log);
+  // What can't be told over Redis is told over PostgreSQL, so that one is listened to in any case.
+  const bus = redisBus === undefined ? postgresBus : joinBuses([redisBus, postgresBus]);
+  telemetry.observeBuses({ postgresql: postgresBus.isCut, ...(redisBus && { redis: redisBus.isCut }) });
   const { directory, directoryWriter, closeDirectory } = await openDirectory(
     config,
     database,
@@ -152,6 +163,7 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
     store: createStore(database, {
       ...appSettings,
       replicaId,
+      announce: redisBus === undefined ? announceByNotify : announceBy(redisBus.publish, database),
       traceparent: telemetry.traceparent,
       makePartitions: async () => {
         log.warn('an event had no partition to go to: a clock has jumped, or maintenance has not run for months');
@@ -163,6 +175,10 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
     passwordPolicy,
   };
   telemetry.observeOpenStreams({ devices: live.openStreams, revocations: revocations.openStreams });
+  const callLimiter =
+    config.callLimits.countedBy === 'server'
+      ? await startCallLimiter(config.callLimits, createCallCountClient(database), redis)
+      : undefined;
   const brand = brandOf(config);
   const senders = openSenders(config, clock);
   const outbox = startOutbox(
@@ -212,6 +228,7 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
     serving,
     brand,
     pendingCount,
+    callLimiter,
     shutdownSignal: shutdown.signal,
   };
 
@@ -230,7 +247,8 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
     files.close();
     closeDirectory();
     await passwordPolicy.close();
-    await bus.stop();
+    callLimiter?.stop();
+    await Promise.all([postgresBus.stop(), redisBus?.stop()]);
     await database.close();
     await telemetry.close();
   };

@@ -15,6 +15,8 @@ import {
   type FcmConfig,
   fcm,
   mailFrom,
+  type RedisConfig,
+  redis,
 } from './config/outside.ts';
 import { bearerToken, keys, serviceTokens, serviceTokensFile, tls } from './config/secrets.ts';
 import type { DkimSettings } from './delivery/email.ts';
@@ -59,6 +61,8 @@ export interface Config {
   readonly databaseUrl: string | undefined;
   readonly databasePoolSize: number;
   readonly databasePatienceMs: number;
+  /** What replicas tell each other goes over it, and calls are counted in it; without, PostgreSQL is used for both. */
+  readonly redis: RedisConfig | undefined;
   /** Where accounts live, if not beside our own tables. */
   readonly directory: DirectoryConfig | undefined;
   readonly smtpUrl: string | undefined;
@@ -200,6 +204,7 @@ export function readSettings(given: Environment): Config {
     databaseUrl: url(env, 'DATABASE_URL', ['postgres:', 'postgresql:']),
     databasePoolSize: integer(env, 'COUNTERSIGN_DATABASE_POOL', 20, 2, 1_000),
     databasePatienceMs: duration(env, 'COUNTERSIGN_DATABASE_PATIENCE', '1200ms', '100ms', '30s'),
+    redis: redis(env),
     directory: directory(env),
     smtpUrl: url(env, 'SMTP_URL', ['smtp:', 'smtps:']),
     smtpFallbackUrl: url(env, 'SMTP_FALLBACK_URL', ['smtp:', 'smtps:']),

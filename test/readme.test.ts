@@ -114,6 +114,6 @@ test('every setting that is read is explained, and no other', () => {
   const table = readme.split('\n').filter((line) => line.startsWith('| `'));
   const explained = table
     .join('\n')
-    .match(/\b(COUNTERSIGN_[A-Z_]+|DATABASE_URL|SMTP_(?:FALLBACK_)?URL|OTEL_[A-Z_]+)\b/g);
+    .match(/\b(COUNTERSIGN_[A-Z_]+|DATABASE_URL|REDIS_URL|SMTP_(?:FALLBACK_)?URL|OTEL_[A-Z_]+)\b/g);
   expect([...new Set(explained)].sort()).toEqual(settingNames());
 });

@@ -1,4 +1,4 @@
-// What is outside, and how it is reached: mail, push services, the directory of accounts, the brand. One function a subject;
+// What is outside, and how it is reached: mail, push services, the directory of accounts, Redis, the brand. One function a subject;
 // it must not know the table that names its settings among the others.
 
 import type { DkimSettings } from '../delivery/email.ts';
@@ -28,6 +28,13 @@ export interface DirectoryConfig {
   /** Whether passwords may go there in cleartext off loopback. */
   readonly cleartext: boolean;
   readonly patienceMs: number;
+}
+
+/** Redis or Valkey. */
+export interface RedisConfig {
+  readonly url: string;
+  /** What every key and channel there begins with: a deployment's own. */
+  readonly prefix: string;
 }
 
 /** Apple's token authentication, and where the service is. */
@@ -92,6 +99,19 @@ export function directory(env: Environment): DirectoryConfig | undefined {
   if (token !== undefined) together({ COUNTERSIGN_DIRECTORY_TOKEN: token, COUNTERSIGN_DIRECTORY_URL: place });
   if (ca !== undefined) together({ COUNTERSIGN_DIRECTORY_CA: ca, COUNTERSIGN_DIRECTORY_URL: place });
   return undefined;
+}
+
+export function redis(env: Environment): RedisConfig | undefined {
+  const takes = 'up to 64 letters, digits and characters of ._-';
+  const prefix = matching(env, 'COUNTERSIGN_REDIS_PREFIX', /^[\w.-]{1,64}$/, takes) ?? 'countersign';
+  const given = url(env, 'REDIS_URL', ['redis:', 'rediss:']);
+  if (given === undefined) return undefined;
+  const { hostname, pathname, search } = new URL(given);
+  // What follows would be read as options of a connection, which are not an operator's.
+  if (hostname === '' || !/^\/?\d{0,5}$/.test(pathname) || search !== '') {
+    return refuse('REDIS_URL', 'a URL such as redis:// or rediss://user:password@host:6379/0');
+  }
+  return { url: given, prefix };
 }
 
 export function apns(env: Environment): ApnsConfig | undefined {

@@ -1,5 +1,6 @@
 // The open streams of this replica: what each is told comes from one comparison with the database, whatever caused it:
-// opening, a word of the bus, a gap in it, an expiry, or the sweep that looks for what was lost.
+// opening, a word of the bus, a gap in it, an expiry, or the sweep that looks for what was lost: every 20 s, and every second
+// while the bus is cut.
 
 import { appAudience } from '../domain/challenge.ts';
 import type { Limits } from '../domain/limits.ts';
@@ -31,6 +32,8 @@ const ticksBetweenRenewals = 5;
 const replicaLeaseMs = 15_000;
 /** Accounts that are read at once after a gap. */
 const readsAtOnce = 8;
+/** Streams that one statement looks for news of. */
+const sweptAtOnce = 1_000;
 
 /** One account's streams here. */
 interface Group {
@@ -59,6 +62,7 @@ export async function startLiveStreams(deps: LiveDeps): Promise<RunningLiveStrea
   /** Closed streams that the database has not forgotten yet. */
   const forgotten: { readonly accountId: string; readonly streamId: string }[] = [];
   let ticks = 0;
+  let sweepingAll = false;
   await store.renewReplica(replicaId, replicaLeaseMs);
 
   /** Compares the account's streams with the database; again, if something came while it was read. */
@@ -118,6 +122,30 @@ export async function startLiveStreams(deps: LiveDeps): Promise<RunningLiveStrea
     await Promise.all(Array.from({ length: readsAtOnce }, work));
   };
 
+  /** Reads the accounts of those streams that there is something to tell of. */
+  const sweep = async (streams: readonly Stream[]) => {
+    const changed = new Set<string>();
+    for (let from = 0; from < streams.length; from += sweptAtOnce) {
+      const some = streams.slice(from, from + sweptAtOnce);
+      const named = some.map((stream) => ({ ...openStream(stream), accountId: stream.group.accountId }));
+      for (const accountId of await store.accountsToTell(named, clock.now())) changed.add(accountId);
+    }
+    await tellAll(
+      new Set(streams.map(({ group }) => group).filter((group) => group.stale || changed.has(group.accountId))),
+    );
+  };
+
+  const sweepAll = async () => {
+    // One that takes longer than a tick is not joined by the next.
+    if (sweepingAll) return;
+    sweepingAll = true;
+    try {
+      await sweep(turns.flatMap((streams) => [...streams]));
+    } finally {
+      sweepingAll = false;
+    }
+  };
+
   const tick = async () => {
     ticks += 1;
     if (ticks % ticksBetweenRenewals === 0) await store.renewReplica(replicaId, replicaLeaseMs);
@@ -125,17 +153,12 @@ export async function startLiveStreams(deps: LiveDeps): Promise<RunningLiveStrea
       await store.deleteStream(accountId, streamId).catch(() => forgotten.push({ accountId, streamId }));
     }
     const due = [...(turns[ticks % ticksBetweenKeepAlives] ?? [])];
-    if (due.length === 0) return;
     for (const stream of due) {
       // It has not taken the last one yet: its reader is gone or too slow.
       if (stream.feed.waiting) stream.cut();
       else stream.feed.push({ kind: 'keepAlive' });
     }
-    const named = due.map((stream) => ({ ...openStream(stream), accountId: stream.group.accountId }));
-    const changed = new Set(await store.accountsToTell(named, clock.now()));
-    await tellAll(
-      new Set(due.map(({ group }) => group).filter((group) => group.stale || changed.has(group.accountId))),
-    );
+    await (deps.bus.isCut() ? sweepAll() : sweep(due));
   };
   const timer = setInterval(() => {
     tick().catch((error) => log.debug({ err: error }, 'the sweep over the streams failed'));

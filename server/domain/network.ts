@@ -1,24 +1,30 @@
-// The network that guesses are counted by: an address alone is too cheap to change. This file knows no headers.
+// The networks that guesses and calls are counted by: an address alone is too cheap to change. This file knows no headers.
 
 /**
- * The IPv4 /24 or IPv6 /48 of an address, as `203.0.113.0/24` or `2001:db8:1::/48` (product rule: one customer's line
- * holds a whole /48 at most). An IPv4-mapped IPv6 address counts as its IPv4, a zone is ignored, and what is no address
- * is `unknown`: all of those share one budget.
+ * The network that guesses are counted by: the IPv4 /24 or IPv6 /48 of an address, as `203.0.113.0/24` or `2001:db8:1::/48`
+ * (product rule: one customer's line holds a whole /48 at most). An IPv4-mapped IPv6 address counts as its IPv4, a zone is
+ * ignored, and what is no address is `unknown`: all of those share one budget.
  */
-export function networkOf(ip: string): string {
+export const networkOf = (ip: string): string => prefixOf(ip, 3, 3);
+
+/** The same of calls: the IPv4 address, as `203.0.113.9/32`, or the IPv6 /64, which one machine has to itself. */
+export const subnetOf = (ip: string): string => prefixOf(ip, 4, 4);
+
+/** The first of the 4 octets or 8 groups of an address. */
+function prefixOf(ip: string, octetCount: number, groupCount: number): string {
   const octets = ipv4Octets(ip);
-  if (octets !== undefined) return ipv4Network(octets);
+  if (octets !== undefined) return ipv4Prefix(octets, octetCount);
   const groups = ipv6Groups(ip.replace(/%.*$/s, ''));
   if (groups === undefined) return 'unknown';
-  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0] = groups;
-  if (f === 0xffff && a + b + c + d + e === 0) return ipv4Network([g >> 8, g & 0xff, (groups[7] ?? 0) >> 8]);
-  const prefix = [a, b, c].map((group) => group.toString(16));
+  const [a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0] = groups;
+  if (f === 0xffff && a + b + c + d + e === 0) return ipv4Prefix([g >> 8, g & 0xff, h >> 8, h & 0xff], octetCount);
+  const prefix = groups.slice(0, groupCount).map((group) => group.toString(16));
   while (prefix.at(-1) === '0') prefix.pop();
-  return `${prefix.join(':')}::/48`;
+  return `${prefix.join(':')}::/${groupCount * 16}`;
 }
 
-function ipv4Network(octets: readonly number[]): string {
-  return `${octets.slice(0, 3).join('.')}.0/24`;
+function ipv4Prefix(octets: readonly number[], count: number): string {
+  return `${octets.map((octet, index) => (index < count ? octet : 0)).join('.')}/${count * 8}`;
 }
 
 // Four decimal parts and nothing else: 010.0.0.1 is 8.0.0.1 to one parser and 10.0.0.1 to another.

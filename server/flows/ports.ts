@@ -299,8 +299,21 @@ export interface RevocationLog {
   close(): Promise<void>;
 }
 
+/** Counts calls of a minute, over all replicas. Guesses are counted elsewhere, under the rows that they are for. */
+export interface CallLimiter {
+  /**
+   * A call from this address; `stranger` where it needs no session. Returns once it is counted.
+   * @throws DomainError RATE_LIMITED where that is too many, DEPENDENCY_UNAVAILABLE where nothing can count.
+   */
+  ofAddress(ipAddress: string, stranger: boolean): Promise<void>;
+  /** The same of a session of this account. */
+  ofAccount(accountId: string): Promise<void>;
+}
+
 /** Tells every replica that something of an account has changed; carries names only. */
 export interface Bus {
   /** `onAccount` is told of each change; `onGap` when some may have been missed. */
   subscribe(listener: { onAccount(accountId: string): void; onGap(): void }): void;
+  /** Whether something may be told now that is not heard: until `onGap`, whoever listens has to look by itself. */
+  isCut(): boolean;
 }

@@ -1,16 +1,8 @@
-// What replicas tell each other: "something of this account has changed", by PostgreSQL's LISTEN and NOTIFY. A name is
-// all that is told; whoever hears it reads the database. One machine's worth of replicas; a lost connection is noticed.
+// What replicas tell each other: "something of this account has changed". A name is all that is told; whoever hears it reads
+// the database. This file knows who listens, and whether what is told reaches them now; not by which way it comes.
 
-import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
 import type { Bus } from '../flows/ports.ts';
 import type { Logger } from './log.ts';
-
-/** NOTIFY's channel; the payload is an account id. */
-export const busChannel = 'countersign_account';
-
-const heartbeatMs = 1_000;
-const silenceMs = 2_000;
 
 export interface RunningBus extends Bus {
   stop(): Promise<void>;
@@ -18,58 +10,61 @@ export interface RunningBus extends Bus {
 
 type Listener = Parameters<Bus['subscribe']>[0];
 
-export function startPostgresBus(databaseUrl: string, log: Logger): RunningBus {
-  const stopped = new AbortController();
-  const listeners: Listener[] = [];
-  let heardBefore = false;
+/** The hearing end of a bus, which is cut until it is heard for the first time. */
+export class Hearing implements Bus {
+  readonly #over: string;
+  readonly #log: Logger;
+  readonly #listeners: Listener[] = [];
+  #cut = true;
+  /** Whether the log says that it is cut. */
+  #complained = false;
 
-  const listen = async () => {
-    const client = new pg.Client({
-      connectionString: databaseUrl,
-      connectionTimeoutMillis: silenceMs,
-      query_timeout: silenceMs,
-      keepAlive: true,
-      application_name: 'countersign-bus',
-    });
-    const lost = new Promise<never>((_, reject) => {
-      client.once('error', reject);
-      client.once('end', () => reject(new Error('the connection ended')));
-    });
-    lost.catch(() => {});
-    client.on('notification', ({ payload }) => {
-      if (payload === undefined) return;
-      for (const listener of listeners) listener.onAccount(payload);
-    });
-    try {
-      await Promise.race([client.connect(), lost]);
-      await Promise.race([client.query(`listen ${busChannel}`), lost]);
-      if (heardBefore) for (const listener of listeners) listener.onGap();
-      heardBefore = true;
-      while (!stopped.signal.aborted) {
-        await Promise.race([sleep(heartbeatMs, undefined, { signal: stopped.signal }), lost]);
-        await Promise.race([client.query('select'), lost]);
-      }
-    } finally {
-      await client.end().catch(() => {});
-    }
-  };
+  /** @param over what it goes over, for the log. */
+  constructor(over: string, log: Logger) {
+    this.#over = over;
+    this.#log = log;
+  }
 
-  const run = async () => {
-    while (!stopped.signal.aborted) {
-      await listen().catch((error) => {
-        if (!stopped.signal.aborted) log.warn({ why: String(error) }, 'the bus is cut; it is listened to again');
-      });
-      await sleep(200, undefined, { signal: stopped.signal }).catch(() => {});
-    }
-  };
-  const running = run();
+  subscribe(listener: Listener): void {
+    this.#listeners.push(listener);
+  }
+
+  isCut(): boolean {
+    return this.#cut;
+  }
+
+  told(accountId: string): void {
+    for (const listener of this.#listeners) listener.onAccount(accountId);
+  }
+
+  /** From now on everything is heard that is told. */
+  whole(): void {
+    if (!this.#cut) return;
+    this.#cut = false;
+    if (this.#complained) this.#log.info(`the bus over ${this.#over} is heard again`);
+    this.#complained = false;
+    for (const listener of this.#listeners) listener.onGap();
+  }
+
+  /** From now on something may be missed. */
+  cut(why: unknown): void {
+    this.#cut = true;
+    if (this.#complained) return;
+    this.#complained = true;
+    // In its words only: Redis' errors hold the command that failed, which may be the one with the password.
+    this.#log.warn(
+      { why: String(why) },
+      `the bus over ${this.#over} is cut; open streams ask the database every second`,
+    );
+  }
+}
+
+/** One bus of several: what is told on any of them is heard, and one that is cut may be what the others tell nothing of. */
+export function joinBuses(buses: readonly Bus[]): Bus {
   return {
     subscribe: (listener) => {
-      listeners.push(listener);
+      for (const bus of buses) bus.subscribe(listener);
     },
-    stop: async () => {
-      stopped.abort();
-      await running;
-    },
+    isCut: () => buses.some((bus) => bus.isCut()),
   };
 }

@@ -60,6 +60,8 @@ export interface Metrics {
   rpc(rpc: string, status: string, seconds: number): void;
   /** Has the jobs read at each scrape, one reading at a time. One that fails or takes too long leaves its gauges out. */
   observeJobs(read: () => Promise<readonly JobStats[]>): void;
+  /** Whether what is told over each bus is not heard here. */
+  observeBuses(isCut: Readonly<Record<string, () => boolean>>): void;
   observeOpenStreams(read: { readonly devices: () => number; readonly revocations: () => number }): void;
 }
 
@@ -197,6 +199,12 @@ async function createMetrics(log: Logger): Promise<Metrics & { stop(): void }> {
     },
     rpc: (rpc, status, seconds) => rpcDuration.record(seconds, { rpc, status }),
     observeJobs: (read) => observeJobs(meter, read),
+    observeBuses: (isCut) => {
+      const description = 'Whether what replicas tell each other over it is not heard here: 1 where it is cut.';
+      meter.createObservableGauge('countersign_bus_cut', { description }).addCallback((result) => {
+        for (const [bus, cut] of Object.entries(isCut)) result.observe(cut() ? 1 : 0, { bus });
+      });
+    },
     observeOpenStreams: ({ devices, revocations }) => {
       meter
         .createObservableGauge('countersign_open_streams', { description: 'Streams that apps hold open here.' })

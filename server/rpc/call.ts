@@ -84,13 +84,13 @@ export function logFieldsOf(values: ContextValues): Record<string, unknown> {
   };
 }
 
-export function callerOf({ values }: HandlerContext): Caller {
+export function callerOf({ values }: Pick<HandlerContext, 'values'>): Caller {
   const caller = values.get(callerKey);
   if (caller === undefined) throw new Error('a public RPC without its interceptors');
   return caller;
 }
 
-export function signedInOf(context: HandlerContext): SignedInCaller {
+export function signedInOf(context: Pick<HandlerContext, 'values'>): SignedInCaller {
   const record = context.values.get(sessionKey);
   if (record === undefined) throw new Error('an RPC for signed-in devices without its access rule');
   return { ...callerOf(context), ...record };

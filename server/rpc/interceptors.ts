@@ -6,6 +6,7 @@ import { createValidator, type Validator } from '@bufbuild/protovalidate';
 import { Code, type ConnectError, type Interceptor } from '@connectrpc/connect';
 import { DomainError } from '../domain/errors.ts';
 import type { AuditDeps } from '../flows/audit.ts';
+import type { CallLimiter } from '../flows/ports.ts';
 import type { Level } from '../flows/sessions.ts';
 import type { SessionRecord } from '../flows/store-ports.ts';
 import { clientAddress, type TrustedProxies } from '../platform/client-address.ts';
@@ -13,7 +14,7 @@ import type { Logger } from '../platform/log.ts';
 import type { ServiceGrants } from '../platform/service-tokens.ts';
 import { levelOf } from './access.ts';
 import { auditCalls } from './audit.ts';
-import { bearerOf, logFieldsOf, peerAddressOf, setCaller, setSession } from './call.ts';
+import { bearerOf, callerOf, logFieldsOf, peerAddressOf, setCaller, setSession, signedInOf } from './call.ts';
 import { platformOf, versionHeader } from './client-version.ts';
 import { reasonOf, toConnectError } from './errors.ts';
 import { localeOf } from './locale.ts';
@@ -24,13 +25,17 @@ export interface PublicCallDeps {
   readonly log: Logger;
   readonly trustedProxies: TrustedProxies;
   readonly authenticate: (accessToken: string, level: Level) => Promise<SessionRecord>;
+  /** Undefined where the edge counts calls. */
+  readonly callLimiter: CallLimiter | undefined;
 }
 
 export function publicInterceptors(deps: PublicCallDeps): Interceptor[] {
   return [
     logCalls(deps.log),
     nameCaller(deps.trustedProxies),
+    ...(deps.callLimiter === undefined ? [] : [countByAddress(deps.callLimiter)]),
     letInSession(deps.authenticate),
+    ...(deps.callLimiter === undefined ? [] : [countByAccount(deps.callLimiter)]),
     validate(createValidator()),
   ];
 }
@@ -124,6 +129,26 @@ function nameCaller(trusted: TrustedProxies): Interceptor {
         appVersion: req.header.get(versionHeader) ?? '',
         platform,
       });
+    }
+    return next(req);
+  };
+}
+
+/** Health and reflection, which ask nothing of PostgreSQL, are not counted. */
+function countByAddress(limiter: CallLimiter): Interceptor {
+  return (next) => async (req) => {
+    const level = levelOf(req.method);
+    if (level !== undefined)
+      await limiter.ofAddress(callerOf({ values: req.contextValues }).ipAddress, level === 'none');
+    return next(req);
+  };
+}
+
+function countByAccount(limiter: CallLimiter): Interceptor {
+  return (next) => async (req) => {
+    const level = levelOf(req.method);
+    if (level !== undefined && level !== 'none') {
+      await limiter.ofAccount(signedInOf({ values: req.contextValues }).session.accountId);
     }
     return next(req);
   };

@@ -12,6 +12,7 @@ import { TwoStepAuth } from '../../gen/countersign/v1/two_step_auth_pb.ts';
 import { Health } from '../../gen/health/v1/health_pb.ts';
 import type { Config } from '../config.ts';
 import type { Deps } from '../flows/accounts.ts';
+import type { CallLimiter } from '../flows/ports.ts';
 import { authenticate } from '../flows/sessions.ts';
 import type { Logger } from '../platform/log.ts';
 import type { ServiceGrants } from '../platform/service-tokens.ts';
@@ -49,6 +50,8 @@ export interface RoutesOptions {
   readonly serving: ServingState;
   readonly brand: Brand;
   readonly pendingCount: PendingCount;
+  /** Undefined where the edge counts calls. */
+  readonly callLimiter: CallLimiter | undefined;
   /** Ends open streams when the server stops. */
   readonly shutdownSignal: AbortSignal;
 }
@@ -63,7 +66,7 @@ const internalServices = [Accounts, Sessions, Support];
 
 /** For apps, and for who opens a link of an e-mail. */
 export function publicRoutes(options: RoutesOptions): RequestHandlerOptions {
-  const { config, deps, log, telemetry, pendingCount, brand } = options;
+  const { config, deps, log, telemetry, pendingCount, brand, callLimiter } = options;
   const gate = createGate({ ...config, onRefusedSoon: pendingCount.add });
   const { common, early } = commonOf(options, publicServices);
   return {
@@ -86,6 +89,7 @@ export function publicRoutes(options: RoutesOptions): RequestHandlerOptions {
         log,
         trustedProxies: config.trustedProxies,
         authenticate: (token, level) => authenticate(deps, token, level),
+        callLimiter,
       }),
     ],
     admit: (method, header) => {

@@ -12,6 +12,7 @@ export class Connection implements Db {
   #queued: [Statement<never, unknown>, unknown][] = [];
   #sent: Promise<unknown>[] = [];
   readonly #behind: (() => void)[] = [];
+  readonly #committed: (() => void)[] = [];
   /** Of whatever was sent first and failed: after it, PostgreSQL only says that the transaction is over. */
   #failure: { readonly reason: unknown } | undefined;
   #rollbackFailed = false;
@@ -34,6 +35,10 @@ export class Connection implements Db {
     this.#behind.push(() => void this.#send(statement, values).catch(() => {}));
   }
 
+  whenCommitted(call: () => void): void {
+    this.#committed.push(call);
+  }
+
   /** Resolves when all writes have been made. */
   async written(): Promise<void> {
     this.#sendQueued();
@@ -52,6 +57,7 @@ export class Connection implements Db {
     this.#gather();
     const committed = this.#client.query('commit');
     for (const send of this.#behind) send();
+    for (const call of this.#committed) committed.then(call, call);
     await Promise.all([this.written(), committed]);
     // PostgreSQL does not call it an error.
     if ((await committed).command !== 'COMMIT') throw new Error('PostgreSQL rolled back instead of committing');

@@ -227,6 +227,17 @@ export const AuditRecordEntity = defineEntity({
   },
 });
 
+/** Its statements are those of the library that counts. */
+export const CallCountEntity = defineEntity({
+  name: 'CallCount',
+  tableName: 'call_count',
+  properties: {
+    key: p.text().primary(),
+    points: p.integer(),
+    expire: p.text().columnType('int8'),
+  },
+});
+
 export const entities = [
   AccountEntity,
   DirectoryAccountEntity,
@@ -241,4 +252,5 @@ export const entities = [
   OpenStreamEntity,
   RevocationEntity,
   AuditRecordEntity,
+  CallCountEntity,
 ] as const;

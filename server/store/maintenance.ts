@@ -39,6 +39,8 @@ export async function maintain(databaseUrl: string, limits: Limits, now: Date): 
       `delete from graphile_worker._private_jobs
        where attempts >= max_attempts and locked_at is null and last_error is null`,
     );
+    // Replicas that count look after them, while there are any.
+    await client.query('delete from call_count where expire < $1', [now.getTime()]);
     await client.query(`delete from replica where alive_until < now() - interval '1 hour'`);
     // By PostgreSQL's clock, which wrote their times.
     await client.query(`delete from revocation where revoke_time < now() - $1 * interval '1 ms'`, [

@@ -25,6 +25,8 @@ export interface Db extends Reader {
    * process, and nobody waits for it.
    */
   afterCommit<V, R>(statement: Statement<V, R>, values: V): void;
+  /** Called once PostgreSQL has answered the commit; also where it failed, or its answer was lost: nobody knows what that made. */
+  whenCommitted(call: () => void): void;
 }
 
 export interface Statement<V, R> {

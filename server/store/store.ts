@@ -1,6 +1,5 @@
 // The store as the flows know it: one transaction an account, under the lock of its row.
 
-import { sql } from 'kysely';
 import type { HeldForm } from '../directory/decoys.ts';
 import type { DirectoryEntries } from '../directory/embedded.ts';
 import type { MetAccounts } from '../directory/remote.ts';
@@ -8,8 +7,8 @@ import { appAudience, appSends } from '../domain/challenge.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { DirectoryWriter } from '../flows/ports.ts';
 import type { AccountKey, AccountTransaction, Store } from '../flows/store-ports.ts';
-import { busChannel } from '../platform/bus.ts';
 import * as accounts from './accounts.ts';
+import type { Announce } from './announce.ts';
 import * as challenges from './challenges.ts';
 import type { Database } from './database.ts';
 import { isPartitionMissing, isUniqueViolation } from './database-errors.ts';
@@ -22,13 +21,14 @@ import * as events from './login-events.ts';
 import * as guesses from './password-guesses.ts';
 import * as registrations from './push-registrations.ts';
 import * as sessions from './sessions.ts';
-import { type Db, statement } from './statement.ts';
+import type { Db } from './statement.ts';
 import * as streams from './streams.ts';
 import * as support from './support.ts';
 
 /** What the store must know of this server, beside its database. */
 export interface StoreSettings extends streams.AppSettings {
   readonly replicaId: string;
+  readonly announce: Announce;
   /** What the sends of a call are traced under. */
   readonly traceparent: () => string | undefined;
   /** Makes the partitions that events of now need: clocks jump, and maintenance may have been kept from it. */
@@ -114,7 +114,7 @@ export function createStore(database: Database, settings: StoreSettings): Store 
   };
 }
 
-/** Runs `work` under the account's lock, and tells the bus, right behind the commit, if an open stream has to hear of it. */
+/** Runs `work` under the account's lock, and has the replicas told of it if an open stream has to hear of it. */
 async function inAccount<T>(
   db: Db,
   accountId: string,
@@ -214,16 +214,9 @@ async function inAccount<T>(
     renewPasswordHash: (renewal, now) => accounts.renewPasswordHash(db, accountId, renewal, now),
     updateDirectoryAccount: (change, now) => accounts.updateDirectoryAccount(db, accountId, change, now),
   });
-  // Not within the transaction: PostgreSQL lets only one that notifies commit at a time, its wait for the disk included.
-  if (heard) db.afterCommit(notify, { accountId });
+  if (heard) settings.announce(db, accountId);
   return result;
 }
-
-const notify = statement<{ readonly accountId: string }, unknown>(
-  (_, p) => sql`
-    with unsynchronised as (select set_config('synchronous_commit', 'off', true))
-    select pg_notify(${sql.lit(busChannel)}, ${p.accountId}) from unsynchronised`,
-);
 
 /** The forms of hashes that the embedded directory holds, of a sample of it. It may take a moment. */
 export const readHeldForms = (database: Database): Promise<readonly HeldForm[]> =>

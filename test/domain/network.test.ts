@@ -1,5 +1,19 @@
 import { describe, expect, it } from 'vitest';
-import { networkOf } from '../../server/domain/network.ts';
+import { networkOf, subnetOf } from '../../server/domain/network.ts';
+
+describe('the subnet that calls are counted by', () => {
+  it.each([
+    ['203.0.113.9', '203.0.113.9/32'],
+    ['::ffff:203.0.113.9', '203.0.113.9/32'],
+    ['2001:db8:1:2:3:4:5:6', '2001:db8:1:2::/64'],
+    ['2001:db8:1:0:3:4:5:6', '2001:db8:1::/64'],
+    ['2001:db8:0:2::', '2001:db8:0:2::/64'],
+    ['fe80::1%eth0', 'fe80::/64'],
+    ['', 'unknown'],
+  ])('of %s is %s', (ip, subnet) => {
+    expect(subnetOf(ip)).toBe(subnet);
+  });
+});
 
 describe('the network that guesses are counted by', () => {
   it.each([

@@ -41,6 +41,8 @@ const wrong: Readonly<Record<string, readonly [value: string, takes: string]>> =
   DATABASE_URL: ['mysql://user:s3cret-word@host/db', 'postgres://'],
   COUNTERSIGN_DATABASE_POOL: ['1', 'from 2 to 1000'],
   COUNTERSIGN_DATABASE_PATIENCE: ['99ms', 'from 100ms to 30s'],
+  REDIS_URL: ['redis://user:s3cret-word@host/db', 'redis:// or rediss://'],
+  COUNTERSIGN_REDIS_PREFIX: ['s3cret-word*', 'up to 64 letters, digits'],
   COUNTERSIGN_DIRECTORY_URL: ['grpc://user:s3cret-word@host', 'http:// or https://'],
   COUNTERSIGN_DIRECTORY_TOKEN: ['s3cret-word', '16 to 256 letters, digits'],
   COUNTERSIGN_DIRECTORY_CA: ['package.json', 'PEM file with certificates'],

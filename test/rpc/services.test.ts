@@ -89,6 +89,7 @@ describe('every internal RPC', () => {
         serving: createServingState(true),
         brand: { name: '', color: '', logoCid: undefined, support: undefined },
         pendingCount: { add: () => {}, stop: () => {} },
+        callLimiter: undefined,
         shutdownSignal: new AbortController().signal,
       }),
       contextValues: peerWithCertificate,

@@ -43,6 +43,7 @@ export async function explain(client: pg.Client, work: (db: Db) => unknown): Pro
     },
     write: (statement, values) => note(statement as Statement<never, unknown>, values),
     afterCommit: () => {},
+    whenCommitted: () => {},
   });
   const plans: Plan[] = [];
   await client.query('begin');

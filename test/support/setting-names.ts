@@ -8,6 +8,6 @@ const server = new URL('../../server/', import.meta.url);
 export function settingNames(): string[] {
   const parts = readdirSync(new URL('config/', server)).map((name) => `config/${name}`);
   const source = ['config.ts', ...parts].map((path) => readFileSync(new URL(path, server), 'utf8')).join('\n');
-  const quoted = /(?<=')(COUNTERSIGN_[A-Z_]+|DATABASE_URL|SMTP_(?:FALLBACK_)?URL|OTEL_[A-Z_]+)(?=')/g;
+  const quoted = /(?<=')(COUNTERSIGN_[A-Z_]+|DATABASE_URL|REDIS_URL|SMTP_(?:FALLBACK_)?URL|OTEL_[A-Z_]+)(?=')/g;
   return [...new Set(source.match(quoted))].sort();
 }
