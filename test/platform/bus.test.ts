@@ -105,7 +105,8 @@ describe.each([['PostgreSQL', overPostgres], ...(hasRedis ? ([['Redis', overRedi
       await expect.poll(() => heard, within).toContain('gap');
       expect(way.bus.isCut()).toBe(false);
       await way.tell('heard again');
-      await expect.poll(() => heard, within).toEqual(['gap', 'heard again']);
+      await expect.poll(() => heard.at(-1), within).toBe('heard again');
+      expect(heard.filter((word) => word === 'gap')).toHaveLength(1);
       expect([lines(log, /is cut/), lines(log, /heard again/)]).toEqual([1, 1]);
       expect(log.join('')).toContain(over);
     });

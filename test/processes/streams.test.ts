@@ -1,22 +1,13 @@
 // Open streams through what breaks them: a bus that is cut, a server that is killed with a hundred of them.
 
 import { expect, test } from 'vitest';
-import { Channel } from '../../gen/countersign/v1/challenge_pb.ts';
 import { freePort } from '../support/free-port.ts';
+import { startPostgresProxy } from '../support/postgres-proxy.ts';
 import { productionEnv, programs } from '../support/processes.ts';
-import { iphone, startTestServer, type TestAccount, type TestDevice, type TestServer } from '../support/server.ts';
-import { type Watcher, watch } from '../support/watch.ts';
+import { startTestServer, type TestAccount, type TestDevice, type TestServer } from '../support/server.ts';
+import { codeToApp, type Watcher, watch } from '../support/watch.ts';
 
 const { serve } = programs();
-
-async function codeToApp(server: TestServer, account: TestAccount): Promise<void> {
-  const client = server.appClient();
-  const { result } = await client.twoStepAuth.signIn({ ...account, device: iphone });
-  if (result.case !== 'challengeGrant') throw new Error('no challenge');
-  const { challengeToken, challenge } = result.value;
-  if (challenge?.defaultChannel === Channel.APP) return;
-  await client.twoStepAuth.sendCode({ challengeToken, channel: Channel.APP });
-}
 
 test('what happens while the bus is cut is told when it is back: a code, and a removal', async () => {
   const one = await startTestServer();
@@ -49,6 +40,36 @@ test('what happens while the bus is cut is told when it is back: a code, and a r
     await staying.stop();
   } finally {
     await two.stop();
+    await one.stop();
+  }
+});
+
+test('a replica whose bus stays cut asks the database: its streams are told all the same, long before their turn', async () => {
+  const one = await startTestServer();
+  const proxy = await startPostgresProxy(one.databaseUrl);
+  const deaf = await startTestServer({}, { ...one, databaseUrl: proxy.url });
+  try {
+    const account = await one.createAccount();
+    const stays = await one.signInNewDevice(account);
+    const goes = await one.signInNewDevice(account);
+    proxy.shutOut('countersign-bus');
+    const [staying, going] = [stays, goes].map(({ session }) => {
+      const client = deaf.appClient();
+      client.useSession(session);
+      return watch(client);
+    }) as [Watcher, Watcher];
+    await staying.opened(one, stays.session.deviceId);
+    await going.opened(one, goes.session.deviceId);
+
+    await codeToApp(one, account);
+    await staying.next('codeArrived');
+    await stays.client.trustedDevices.removeTrustedDevice({ deviceId: goes.session.deviceId });
+    expect((await going.next('signedOut')).cause).toBe('DEVICE_REMOVED');
+    expect(deaf.log.filter((line) => line.includes('is cut'))).toHaveLength(1);
+    await staying.stop();
+  } finally {
+    await deaf.stop();
+    await proxy.close();
     await one.stop();
   }
 });

@@ -2,7 +2,8 @@
 
 import { vi } from 'vitest';
 import type { AppClient, WatchEvent } from '../../clients/app/client.ts';
-import type { TestServer } from './server.ts';
+import { Channel } from '../../gen/countersign/v1/challenge_pb.ts';
+import { iphone, type TestAccount, type TestServer } from './server.ts';
 
 type Case = WatchEvent['case'];
 
@@ -46,4 +47,14 @@ export function watch(client: AppClient): Watcher {
       await ended;
     },
   };
+}
+
+/** Signs a new device in as far as its code, which the account's watching devices are sent. */
+export async function codeToApp(server: TestServer, account: TestAccount): Promise<void> {
+  const client = server.appClient();
+  const { result } = await client.twoStepAuth.signIn({ ...account, device: iphone });
+  if (result.case !== 'challengeGrant') throw new Error('no challenge');
+  const { challengeToken, challenge } = result.value;
+  if (challenge?.defaultChannel === Channel.APP) return;
+  await client.twoStepAuth.sendCode({ challengeToken, channel: Channel.APP });
 }
