@@ -17,6 +17,7 @@ import { type DirectoryStandIn, startDirectoryStandIn } from '../support/directo
 import { type DnsServer, startDnsServer } from '../support/dns-server.ts';
 import { type MailServer, startMailServer } from '../support/mail-server.ts';
 import { type PushServers, startPushServers } from '../support/push.ts';
+import { ensureRedis, type RedisServer, startRedis } from '../support/redis.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
 import { countersign, errorOf, jsonOf } from './run.ts';
 
@@ -232,6 +233,20 @@ const cases: readonly Case[] = [
     'database',
     'fail',
     /does not exist/,
+  ],
+  [
+    'no Redis',
+    () => ({ REDIS_URL: 'redis://:s3cret-word@127.0.0.1:1' }),
+    'redis',
+    'fail',
+    /can't be used at 127\.0\.0\.1:1: .*ECONNREFUSED/,
+  ],
+  [
+    'a silent Redis',
+    () => ({ REDIS_URL: `redis://:s3cret-word@127.0.0.1:${portOfSilent()}` }),
+    'redis',
+    'fail',
+    /can't be used at .*tim/i,
   ],
   [
     'no directory',
@@ -530,6 +545,42 @@ test('in the database, missing months and migrations of another release are told
   expect((await worst()).map(({ message }) => message).join()).toContain('9999-of-tomorrow');
   await server.query(`delete from countersign_migrations where name in ('9999-of-tomorrow', '0006-unusual-checks')`);
   expect((await worst()).map(({ message }) => message).join()).toContain('migrations are to come: 0006-unusual-checks');
+});
+
+describe.skipIf(!(await ensureRedis()))('Redis', () => {
+  let redis: RedisServer;
+  beforeAll(async () => {
+    redis = await startRedis(['--requirepass', 's3cret/word'], encodeURIComponent('s3cret/word'));
+  });
+  afterAll(() => redis?.discard());
+  const look = async (url: string) => {
+    const settings = { REDIS_URL: url, COUNTERSIGN_CALLS_COUNTED_BY: 'server' };
+    const ended = await examine({ ...env, ...settings }, '--only', 'redis', '--json');
+    expect(ended.stdout + ended.stderr).not.toContain('s3cret');
+    return findingsOf(ended);
+  };
+
+  test('is tried: its version, what is published there, and that calls can be counted', async () => {
+    expect(await look(redis.url)).toMatchObject([
+      { status: 'ok', message: expect.stringMatching(/^Redis \d+\.\S+ lets us in$/) },
+      { status: 'ok', message: 'what replicas tell each other there is heard' },
+      { status: 'ok', message: 'calls can be counted there' },
+    ]);
+    expect(await redis.command('dbsize')).toBe(0);
+  });
+
+  test('that does not let us in, or not do what we have to, is told with what it needs', async () => {
+    expect(await look(redis.url.replace('word', 'wrong'))).toMatchObject([
+      { status: 'fail', message: expect.stringContaining('WRONGPASS'), mend: expect.stringContaining('password') },
+    ]);
+    const url = Object.assign(new URL(redis.url), { username: 'few' }).href;
+    await redis.command('acl', 'setuser', 'few', 'on', '>s3cret/word', '+info', '+subscribe', '&*');
+    expect(await look(url)).toMatchObject([
+      { status: 'ok' },
+      { status: 'fail', mend: expect.stringContaining('countersign:*') },
+      { status: 'fail', mend: expect.stringContaining('countersign:*') },
+    ]);
+  });
 });
 
 test('without settings it looks at development; what it does not know it says, too', async () => {
