@@ -1,5 +1,5 @@
 // How fast a removed device is out: two servers on one database; the owner removes a device on one of them, the device
-// calls, and watches, on the other. `npm run bench:removal [runs]`.
+// calls, and watches, on the other. `npm run bench:removal [runs]`; with REDIS_URL set, they tell each other over Redis.
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { createConnectTransport } from '@connectrpc/connect-node';

@@ -52,7 +52,7 @@ export const benchKeys = {
   signing: { keyId: 'bench', key: Buffer.alloc(32, 2) },
 };
 
-/** The settings of the servers that are measured: an operator's, but with patience for a machine that does more. */
+/** The settings of the servers that are measured: an operator's, but with patience for a machine that does more; with Redis where REDIS_URL says so. */
 export function benchConfig(
   parts: Pick<Parts, 'databaseUrl' | 'smtpUrl'> & { readonly apns?: AppConfig['apns'] },
 ): AppConfig {
@@ -60,6 +60,7 @@ export function benchConfig(
     COUNTERSIGN_PUBLIC_ADDRESS: '127.0.0.1:0',
     COUNTERSIGN_INTERNAL_ADDRESS: '127.0.0.1:0',
     COUNTERSIGN_DATABASE_PATIENCE: '20s',
+    REDIS_URL: process.env['REDIS_URL'],
   });
   return {
     ...config,

@@ -550,7 +550,7 @@ test('in the database, missing months and migrations of another release are told
 describe.skipIf(!(await ensureRedis()))('Redis', () => {
   let redis: RedisServer;
   beforeAll(async () => {
-    redis = await startRedis(['--requirepass', 's3cret/word'], encodeURIComponent('s3cret/word'));
+    redis = await startRedis('s3cret/word');
   });
   afterAll(() => redis?.discard());
   const look = async (url: string) => {

@@ -186,6 +186,24 @@ describe.skipIf(!hasRedis)('over Redis', () => {
     }
   });
 
+  test('the log says why it does not let us in, and nothing of the password', async () => {
+    const server = await startRedis('another');
+    const log: string[] = [];
+    const url = Object.assign(new URL(server.url), { username: 'replica', password: 's3cret-word' }).href;
+    const logger = createLog('debug', { write: (line) => log.push(line) });
+    const bus = startRedisBus(await openRedis(url, 'test'), 'one', logger);
+    try {
+      await expect.poll(() => log.join(''), within).toContain('WRONGPASS');
+      expect(bus.isCut()).toBe(true);
+      await expect(bus.publish('account')).rejects.toThrow();
+      expect(log.join('')).not.toContain('s3cret-word');
+      expect(log).toHaveLength(1);
+    } finally {
+      await bus.stop();
+      await server.discard();
+    }
+  });
+
   test('two deployments that share one hear nothing of each other', async () => {
     const server = await startRedis();
     const [ours, theirs] = [await startBus(server, 'one', [], 'ours'), await startBus(server, 'one', [], 'theirs')];

@@ -4,7 +4,7 @@
 import pg from 'pg';
 import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
 import { busChannel } from '../../server/platform/bus-postgres.ts';
-import { ensureRedis, type RedisServer, startRedis } from '../support/redis.ts';
+import { ensureRedis, type RedisServer, startRedis, urlOfUser } from '../support/redis.ts';
 import { refusal } from '../support/refusal.ts';
 import { startTestServer, type TestAccount, type TestDevice, type TestServer } from '../support/server.ts';
 import { codeToApp, type Watcher, watch } from '../support/watch.ts';
@@ -21,11 +21,10 @@ describe.skipIf(!(await ensureRedis()))('replicas with Redis', () => {
 
   beforeAll(async () => {
     redis = await startRedis();
-    await redis.command('acl', 'setuser', 'two', 'on', '>word', '+@all', '~*', '&*');
+    const urlOfTwo = await urlOfUser(redis, 'two');
     const env = { COUNTERSIGN_CHALLENGES_PER_HOUR: '1000' };
     one = await startTestServer({ ...env, REDIS_URL: redis.url });
-    const url = Object.assign(new URL(redis.url), { username: 'two', password: 'word' }).href;
-    two = await startTestServer({ ...env, REDIS_URL: url }, one);
+    two = await startTestServer({ ...env, REDIS_URL: urlOfTwo }, one);
     listening = new pg.Client({ connectionString: one.databaseUrl });
     await listening.connect();
     listening.on('notification', ({ payload = '' }) => notified.push(payload));
@@ -112,7 +111,7 @@ describe.skipIf(!(await ensureRedis()))('replicas with Redis', () => {
     for (const server of [one, two]) await expect.poll(() => busIsCut(server), within).toBe(true);
     await back();
     // What it knew of its users is gone with it.
-    await redis.command('acl', 'setuser', 'two', 'on', '>word', '+@all', '~*', '&*');
+    await urlOfUser(redis, 'two');
     await whole();
   });
 
@@ -140,7 +139,7 @@ describe.skipIf(!(await ensureRedis()))('replicas with Redis', () => {
     } finally {
       over = true;
       await restarting;
-      await redis.command('acl', 'setuser', 'two', 'on', '>word', '+@all', '~*', '&*');
+      await urlOfUser(redis, 'two');
     }
   });
 
@@ -160,7 +159,7 @@ describe.skipIf(!(await ensureRedis()))('replicas with Redis', () => {
       expect(await health.json()).toEqual({ status: 'SERVING' });
     } finally {
       await three.stop();
-      await redis.command('acl', 'setuser', 'two', 'on', '>word', '+@all', '~*', '&*');
+      await urlOfUser(redis, 'two');
     }
   });
 });

@@ -6,7 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { AppClient } from '../../clients/app/client.ts';
 import { outcomesAtOnce, times } from '../support/at-once.ts';
 import { startPostgresProxy } from '../support/postgres-proxy.ts';
-import { ensureRedis, type RedisServer, startRedis } from '../support/redis.ts';
+import { ensureRedis, type RedisServer, startRedis, urlOfUser } from '../support/redis.ts';
 import { refusal } from '../support/refusal.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
 import { healthClient, protocols, transportOf } from './serve.ts';
@@ -63,11 +63,14 @@ let replicas: Readonly<Record<'PostgreSQL' | 'Redis', readonly TestServer[]>>;
 beforeAll(async () => {
   plain = await startTestServer();
   redis = hasRedis ? await startRedis() : undefined;
-  const two = async (more: Record<string, string>) => [
-    await startTestServer({ ...env, ...more }, plain),
-    await startTestServer({ ...env, ...more }, plain),
-  ];
-  replicas = { PostgreSQL: await two({}), Redis: redis === undefined ? [] : await two({ REDIS_URL: redis.url }) };
+  const start = (more: Record<string, string> = {}) => startTestServer({ ...env, ...more }, plain);
+  replicas = {
+    PostgreSQL: [await start(), await start()],
+    Redis:
+      redis === undefined
+        ? []
+        : [await start({ REDIS_URL: await urlOfUser(redis, 'one') }), await start({ REDIS_URL: redis.url })],
+  };
 });
 afterAll(async () => {
   for (const server of Object.values(replicas ?? {}).flat()) await server.stop();
@@ -188,7 +191,14 @@ describe.skipIf(!hasRedis)('while Redis is away', () => {
   const server = () => replicas.Redis[0] as TestServer;
 
   test.each([
-    ['killed', () => redis?.kill(), () => redis?.start()],
+    [
+      'killed',
+      () => redis?.kill(),
+      async () => {
+        await redis?.start();
+        if (redis !== undefined) await urlOfUser(redis, 'one');
+      },
+    ],
     ['frozen', () => redis?.freeze(), () => redis?.thaw()],
   ])('(%s) PostgreSQL counts, and nobody is let in more often; then Redis does again', async (_, away, back) => {
     await away();

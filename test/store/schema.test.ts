@@ -255,6 +255,18 @@ describe('maintenance', () => {
     expect(rows).toEqual([{ hash: '\\x02' }]);
   });
 
+  test('forgets calls whose minute is over, and which no server counts any more', async () => {
+    for (const [key, time] of [
+      ['address:203.0.113.1/32', ago(1)],
+      ['address:203.0.113.2/32', new Date(now.getTime() + 1_000)],
+    ] as const) {
+      await client.query('insert into call_count values ($1, 1, $2)', [key, time.getTime()]);
+    }
+    await maintain(database.url, limits, now);
+    const { rows } = await client.query('select key from call_count');
+    expect(rows).toEqual([{ key: 'address:203.0.113.2/32' }]);
+  });
+
   test('forgets audit records after 400 days, in steps, and none of a machine whose clock is years ahead', async () => {
     const keptAt = (base: Date, ms: number) => new Date(base.getTime() - 400 * day + ms);
     const kept = random.uuid(keptAt(now, 1_000));

@@ -3,7 +3,7 @@
 
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdtemp, rm, symlink } from 'node:fs/promises';
+import { mkdtemp, readFile, rm, symlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Redis } from 'ioredis';
@@ -34,14 +34,15 @@ export interface RedisServer {
   discard(): Promise<void>;
 }
 
-/** @param options more of redis.conf, such as `['--requirepass', 'secret']`; `password` is what the URL then says. */
-export async function startRedis(options: readonly string[] = [], password?: string): Promise<RedisServer> {
+/** @param password without which it lets nobody in. */
+export async function startRedis(password?: string): Promise<RedisServer> {
   const folder = await mkdtemp(join(tmpdir(), 'countersign-redis-'));
   const server = join(folder, 'redis-server');
   await symlink(program, server);
   const port = await freePort();
-  const url = `redis://${password === undefined ? '' : `:${password}@`}127.0.0.1:${port}`;
+  const url = `redis://${password === undefined ? '' : `:${encodeURIComponent(password)}@`}127.0.0.1:${port}`;
   const settings = ['--bind', '127.0.0.1', '--port', String(port), '--dir', folder, '--save', '', '--appendonly', 'no'];
+  if (password !== undefined) settings.push('--requirepass', password);
   let running: ChildProcess | undefined;
 
   const command = async (name: string, ...values: readonly string[]) => {
@@ -56,7 +57,7 @@ export async function startRedis(options: readonly string[] = [], password?: str
   };
   const start = async () => {
     // It ends with this process, whatever that ends by.
-    const child = spawn('setpriv', ['--pdeathsig', 'KILL', server, ...settings, ...options], { stdio: 'ignore' });
+    const child = spawn('setpriv', ['--pdeathsig', 'KILL', server, ...settings], { stdio: 'ignore' });
     running = child;
     await Promise.race([
       eventually(20_000, () => command('ping')),
@@ -91,4 +92,13 @@ export async function startRedis(options: readonly string[] = [], password?: str
     thaw: () => void running?.kill('SIGCONT'),
     discard,
   };
+}
+
+/** The URL of a user who may do what the README says that a server of ours needs, and nothing else. */
+export async function urlOfUser(server: RedisServer, user: string): Promise<string> {
+  const readme = await readFile(join(import.meta.dirname, '../../README.md'), 'utf8');
+  const [, rules] = /^ACL SETUSER countersign (.+)$/m.exec(readme) ?? [];
+  if (rules === undefined) throw new Error('the README has no user for Redis');
+  await server.command('acl', 'setuser', user, ...rules.replace('PASSWORD', 'word').split(' '));
+  return Object.assign(new URL(server.url), { username: user, password: 'word' }).href;
 }
