@@ -11,14 +11,15 @@ export interface RedisBus extends RunningBus {
 }
 
 const beatMs = 500;
-const silenceMs = 2_000;
+/** In beats and not in time: who was too busy to hear has sent none either. */
+const mostUnheard = 4;
 
 export function startRedisBus(redis: RedisConnections, replicaId: string, log: Logger): RedisBus {
   const { commands, subscriber, prefix } = redis;
   const hearing = new Hearing('Redis', log);
   const accounts = `${prefix}:account`;
   const beat = `${prefix}:beat:${replicaId}`;
-  let heardAt = performance.now();
+  let unheard = 0;
   let stopped = false;
   const cut = (why: unknown) => {
     if (!stopped) hearing.cut(why);
@@ -29,15 +30,16 @@ export function startRedisBus(redis: RedisConnections, replicaId: string, log: L
   });
   subscriber.on('message', (channel, text) => {
     if (channel === accounts) return hearing.told(text);
-    heardAt = performance.now();
+    unheard = 0;
     hearing.whole();
   });
   subscriber.on('error', cut);
   subscriber.on('close', () => cut('the connection ended'));
   const timer = setInterval(() => {
     commands.publish(beat, '').catch(() => {});
-    if (performance.now() - heardAt < silenceMs) return;
-    heardAt = performance.now();
+    unheard += 1;
+    if (unheard <= mostUnheard) return;
+    unheard = 0;
     cut('Redis is silent');
     subscriber.disconnect(true);
   }, beatMs);
