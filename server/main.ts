@@ -27,7 +27,7 @@ async function main(): Promise<void> {
     return;
   }
   // Only development has these parts installed. They start in processes and threads of their own, while the rest is loaded.
-  const { startDevelopment } = await import('./development/development.ts');
+  const { startDevelopment } = await import('./development/development.ts').catch(refuseDevelopment);
   const [development, { startApp }] = await Promise.all([startDevelopment(config, log), import('./app.ts')]);
   let app: App | undefined;
   const stop = async () => {
@@ -52,6 +52,13 @@ function complete(config: Config): AppConfig {
     throw new ConfigError('production needs DATABASE_URL, SMTP_URL, COUNTERSIGN_CODE_KEYS, COUNTERSIGN_SIGNING_KEYS');
   }
   return { ...config, databaseUrl, smtpUrl, codeKeys, signingKeys };
+}
+
+/** What `npm run build` makes has none of its parts. */
+function refuseDevelopment(error: unknown): never {
+  const missing = error instanceof Error && 'code' in error && error.code === 'ERR_MODULE_NOT_FOUND';
+  if (!missing) throw error;
+  throw new ConfigError('COUNTERSIGN_MODE takes production here: the parts of development are not installed');
 }
 
 function stopOnSignal(log: Logger, stop: () => Promise<void>): void {

@@ -15,7 +15,16 @@ import { hashServiceToken, scopes } from '../../server/platform/service-tokens.t
 import { emptyCityFile } from './city-file.ts';
 import { serviceToken } from './server.ts';
 
-const root = join(import.meta.dirname, '../..');
+/** Where a server stands, and as whom it runs. */
+export interface Installation {
+  readonly folder: string;
+  /** The Node that it runs on. */
+  readonly node: string;
+  /** By default this process's. */
+  readonly user?: { readonly uid: number; readonly gid: number };
+}
+
+const thisClone: Installation = { folder: join(import.meta.dirname, '../..'), node: process.execPath };
 
 export interface Exit {
   readonly code: number | null;
@@ -75,7 +84,7 @@ export function productionEnv(parts: {
 }
 
 /** Programs for the length of a test file. */
-export function programs(): Programs {
+export function programs({ folder: root, node, user }: Installation = thisClone): Programs {
   const running = new Set<ChildProcess>();
   const killAll = () => {
     for (const child of running) child.kill('SIGKILL');
@@ -100,7 +109,8 @@ export function programs(): Programs {
   let city: Promise<string> | undefined;
 
   const start = (env: Readonly<Record<string, string>>): Program => {
-    const child = spawn(process.execPath, ['server/main.ts'], {
+    const child = spawn(node, ['server/main.ts'], {
+      ...user,
       cwd: root,
       env: { PATH: process.env['PATH'] ?? '', ...env },
       stdio: ['ignore', 'pipe', 'pipe'],
