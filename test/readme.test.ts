@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { freePort } from './support/free-port.ts';
 import { settingNames } from './support/setting-names.ts';
+import { blocksOf, terminal } from './support/walk.ts';
 
 const root = new URL('..', import.meta.url).pathname;
 const readme = await readFile(join(root, 'README.md'), 'utf8');
@@ -50,11 +51,7 @@ test('every command of the walk does what it says', { timeout: 240_000 }, async 
 
   // A walker stands in the project's folder; here the data folder is another, so that a real one is left alone.
   await symlink(join(root, 'node_modules'), join(folder, 'node_modules'));
-  const blocksOf = (name: string) =>
-    [...readme.matchAll(new RegExp(`<!-- ${name} -->\\n\`\`\`sh\\n([\\s\\S]*?)\`\`\``, 'g'))].map(
-      ([, block = '']) => block,
-    );
-  const walk = blocksOf('walk');
+  const walk = blocksOf(readme, 'walk');
   expect(walk.length).toBeGreaterThan(5);
   // What the third terminal is told to define again, and the first one's blocks with the watcher behind them.
   const [definitions = ''] = walk;
@@ -65,9 +62,9 @@ test('every command of the walk does what it says', { timeout: 240_000 }, async 
     );
     return terminal(script, folder);
   };
-  const first = run([...walk, ...blocksOf('walk: watch')]);
+  const first = run([...walk, ...blocksOf(readme, 'walk: watch')]);
   await vi.waitFor(() => expect(first.output()).toMatch(/"keepAlive"/), { timeout: 40_000 });
-  const second = run([definitions, ...blocksOf('walk: second')]);
+  const second = run([definitions, ...blocksOf(readme, 'walk: second')]);
   const codeOnFirst = await vi.waitFor(
     () => {
       const code = /"codeArrived"[\s\S]*"code": "(\d{6})"/.exec(first.output())?.[1];
@@ -93,22 +90,6 @@ test('every command of the walk does what it says', { timeout: 240_000 }, async 
   expect(output).toMatch(/"active": true/);
   expect(output).toMatch(/"twoStepEnabled":true/);
 });
-
-/** A shell of a walker, and what stands on its screen. */
-function terminal(script: string, cwd: string) {
-  const shell = spawn('bash', ['-euo', 'pipefail', '-c', script], { cwd });
-  let output = '';
-  for (const stream of [shell.stdout, shell.stderr]) {
-    stream.on('data', (chunk: Buffer) => {
-      output += chunk;
-    });
-  }
-  return {
-    output: () => output,
-    type: (line: string) => shell.stdin.write(line),
-    code: once(shell, 'exit').then(([code]) => code as number),
-  };
-}
 
 test('every setting that is read is explained, and no other', () => {
   const table = readme.split('\n').filter((line) => line.startsWith('| `'));

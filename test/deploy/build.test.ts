@@ -1,8 +1,8 @@
 // What `npm run build` makes, as it is deployed: moved elsewhere, not to be written to, run by nobody in particular.
 
 import { execFile } from 'node:child_process';
-import { existsSync, readFileSync } from 'node:fs';
-import { chmod, glob, mkdtemp, readFile, rename, rm, stat } from 'node:fs/promises';
+import { existsSync, globSync, readFileSync } from 'node:fs';
+import { chmod, mkdtemp, readFile, rename, rm, stat } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -41,7 +41,7 @@ afterAll(async () => {
 });
 
 const env = () => productionEnv({ databaseUrl: database.url, smtpUrl: mail.url });
-const sources = () => Array.fromAsync(glob('{clients,deploy,edge,gen,server}/**/*.{ts,mjs}', { cwd: folder }));
+const sources = () => globSync('{clients,deploy,edge,gen,server}/**/*.{ts,mjs}', { cwd: folder });
 const megabytes = async (path: string) => {
   const { stdout } = await execute('du', ['-sm', join(folder, path)]);
   return Number(stdout.split('\t')[0]);
@@ -89,7 +89,7 @@ test('has no package of development, and the lock names those that it has', asyn
     if (whole[`node_modules/${name}`].dev || whole[`node_modules/${name}`].devOptional)
       expect([name, existsSync(join(folder, 'node_modules', name))]).toEqual([name, false]);
   }
-  const installed = await Array.fromAsync(glob('node_modules/**/package.json', { cwd: folder }));
+  const installed = globSync('node_modules/**/package.json', { cwd: folder });
   const packages = installed.map(dirname).filter((path) => /node_modules\/(@[^/]+\/)?[^/]+$/.test(path));
   expect(packages.length).toBeGreaterThan(100);
   for (const path of packages) expect([path, built[path]?.dev]).toEqual([path, undefined]);
@@ -97,7 +97,7 @@ test('has no package of development, and the lock names those that it has', asyn
 });
 
 test('has no part of development, and all that its own parts import', async () => {
-  const files = await sources();
+  const files = sources();
   expect(files).toContain('server/main.ts');
   expect(files.filter((path) => /development|^test|^bench/.test(path))).toEqual([]);
   const missing = files.flatMap((path) => {
