@@ -7,8 +7,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { expect, onTestFinished, test, vi } from 'vitest';
 import { freePort } from './support/free-port.ts';
+import { blocksOf, terminal } from './support/pages.ts';
 import { settingNames } from './support/setting-names.ts';
-import { blocksOf, terminal } from './support/walk.ts';
 
 const root = new URL('..', import.meta.url).pathname;
 const readme = await readFile(join(root, 'README.md'), 'utf8');

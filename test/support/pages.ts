@@ -1,7 +1,26 @@
-// The commands of a page, run as a reader would: word for word, in a shell.
+// Pages for people, as tests read them: where they lead, and their commands, run word for word in a shell.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { dirname, join } from 'node:path';
+
+/** `[words](path)`, the path from the folder of the document. */
+export const links = (text: string, from: string) =>
+  [...text.matchAll(/\[([^\]]+)\]\(([^)\s]+)\)/g)].flatMap(([, words = '', target = '']) =>
+    /^[a-z]+:/.test(target) ? [] : [{ words, path: pathOf(target, from), anchor: target.split('#')[1] }],
+  );
+
+const pathOf = (target: string, from: string) =>
+  target.startsWith('#') ? from : join(dirname(from), target.replace(/#.*$/, ''));
+
+/** As GitHub makes them of headings. */
+export const anchorsOf = (text: string) =>
+  [...text.matchAll(/^#+ (.*)$/gm)].map(([, heading = '']) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} -]/gu, '')
+      .replaceAll(' ', '-'),
+  );
 
 /** The blocks of a page behind a mark of this name, such as `<!-- walk -->`. */
 export function blocksOf(page: string, name: string): readonly string[] {
