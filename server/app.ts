@@ -54,11 +54,12 @@ import { announceBy, announceByNotify } from './store/announce.ts';
 import { createAuditRecords } from './store/audit-records.ts';
 import { createCallCountClient } from './store/call-counts.ts';
 import { Database } from './store/database.ts';
-import { isMisconfigured, isUnavailable } from './store/database-errors.ts';
+import { isMisconfigured, isPooler, isUnavailable } from './store/database-errors.ts';
 import { createDeliveryLog } from './store/delivery-log.ts';
 import { readJobStats } from './store/job-stats.ts';
 import { maintain, makePartitions } from './store/maintenance.ts';
 import { migrate } from './store/migrate.ts';
+import { openReadReplica, type ReadReplica, replicaPoolSize } from './store/read-replica.ts';
 import { createRevocationLog } from './store/revocations.ts';
 import {
   createDirectoryEntries,
@@ -102,17 +103,22 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
     openPasswordPolicyOf(config, log),
     createTelemetry({ otlpUrl: config.otlpUrl, serviceName: 'countersign', log }),
     config.redis && openRedis(config.redis.url, config.redis.prefix),
-    migrateWhenReachable(config.databaseUrl, clock, log),
+    migrateWhenReachable(config, clock, log),
   ]);
-  const databaseSettings = {
+  const { databasePatienceMs: patienceMs } = config;
+  // What needs a session of PostgreSQL's goes past a pooler.
+  const sessionUrl = sessionUrlOf(config);
+  const database = new Database({
     url: config.databaseUrl,
     poolSize: config.databasePoolSize,
-    patienceMs: config.databasePatienceMs,
-  };
-  const database = new Database(databaseSettings);
+    patienceMs,
+    pooled: config.databaseDirectUrl !== undefined,
+    fraction: random.fraction,
+  });
+  const replica = openReplicaOf(config, database, log);
   const replicaId = random.uuid(clock.now());
   telemetry.observeJobs(() => readJobStats(database));
-  const postgresBus = startPostgresBus(config.databaseUrl, log);
+  const postgresBus = startPostgresBus(sessionUrl, log);
   const redisBus = redis && startRedisBus(redis, replicaId, log);
   // What can't be told over Redis is told over PostgreSQL, so that one is listened to in any case.
   const bus = redisBus === undefined ? postgresBus : joinBuses([redisBus, postgresBus]);
@@ -140,7 +146,7 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
   const revocations = startRevocations({
     bus,
     log,
-    revocationLog: createRevocationLog(databaseSettings, config.limits.accessTokenLifetimeMs),
+    revocationLog: createRevocationLog({ url: sessionUrl, patienceMs }, config.limits.accessTokenLifetimeMs),
     elapsedMs: () => performance.now(),
   });
   const deps: Deps = {
@@ -165,9 +171,10 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
       replicaId,
       announce: redisBus === undefined ? announceByNotify : announceBy(redisBus.publish, database),
       traceparent: telemetry.traceparent,
+      eventReader: replica,
       makePartitions: async () => {
         log.warn('an event had no partition to go to: a clock has jumped, or maintenance has not run for months');
-        await makePartitions(config.databaseUrl, clock.now());
+        await makePartitions(sessionUrl, clock.now());
       },
     }),
     auditRecords: createAuditRecords(database),
@@ -205,17 +212,18 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
       emailWhereAppFailed: ({ accountId, challengeId }) => emailWhereAppFailed(deps, accountId, challengeId),
       withdrawNotifications: ({ accountId, challengeId }) => withdrawNotifications(deps, accountId, challengeId),
       sendPasswordReset: ({ accountId, locale }) => sendPasswordReset(deps, accountId, locale),
-      maintain: () => maintain(config.databaseUrl, config.limits, clock.now()),
+      maintain: () => maintain(sessionUrl, config.limits, clock.now()),
     },
-    { databaseUrl: config.databaseUrl, concurrency: 8 },
+    { databaseUrl: sessionUrl, concurrency: 8 },
   );
 
   const serving = createServingState(true);
   const shutdown = new AbortController();
   const health = setInterval(async () => {
-    const answers = await database.answers();
+    const why = await database.fault();
+    const answers = why === undefined;
     if (shutdown.signal.aborted || answers === serving.get()) return;
-    log.warn({ serving: answers }, 'PostgreSQL answers or does not, and health says so');
+    log.warn({ serving: answers, why }, 'PostgreSQL answers or does not, and health says so');
     serving.set(answers);
   }, healthEveryMs);
   const pendingCount = createPendingCount(log);
@@ -249,6 +257,7 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
     await passwordPolicy.close();
     callLimiter?.stop();
     await Promise.all([postgresBus.stop(), redisBus?.stop()]);
+    await replica?.close();
     await database.close();
     await telemetry.close();
   };
@@ -415,15 +424,35 @@ function hostOf({ address, family }: AddressInfo): string {
   return family === 'IPv6' ? `[${address}]` : address;
 }
 
+const sessionUrlOf = ({ databaseUrl, databaseDirectUrl }: AppConfig) => databaseDirectUrl ?? databaseUrl;
+
+function openReplicaOf(config: AppConfig, primary: Database, log: Logger): ReadReplica | undefined {
+  if (config.databaseReplicaUrl === undefined) return undefined;
+  const replica = new Database({
+    url: config.databaseReplicaUrl,
+    poolSize: replicaPoolSize(config.databasePoolSize),
+    // Where it takes longer, there is time left to ask the primary.
+    patienceMs: Math.floor(config.databasePatienceMs / 3),
+    pooled: config.databaseDirectUrl !== undefined,
+    standby: true,
+  });
+  return openReadReplica(replica, primary, () => performance.now(), log);
+}
+
 /** At a start of many, or beside a database that starts too, PostgreSQL may not answer yet. */
-async function migrateWhenReachable(url: string, clock: Clock, log: Logger): Promise<void> {
+async function migrateWhenReachable(config: AppConfig, clock: Clock, log: Logger): Promise<void> {
+  const setting = config.databaseDirectUrl === undefined ? 'DATABASE_URL' : 'COUNTERSIGN_DATABASE_DIRECT_URL';
   for (;;) {
     try {
-      return await migrate(url, clock.now());
+      return await migrate(sessionUrlOf(config), clock.now());
     } catch (error) {
       if (isMisconfigured(error)) {
         const why = error instanceof Error ? error.message : String(error);
-        throw new ConfigError(`DATABASE_URL takes a database that can be used as it says: ${why}`);
+        throw new ConfigError(`${setting} takes a database that can be used as it says: ${why}`);
+      }
+      if (isPooler(error)) {
+        const direct = 'COUNTERSIGN_DATABASE_DIRECT_URL takes the one behind it';
+        throw new ConfigError(`${setting} leads through a pooler, which has no sessions of PostgreSQL: ${direct}`);
       }
       if (!isUnavailable(error)) throw error;
       log.warn(

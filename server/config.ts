@@ -4,6 +4,7 @@
 import { availableParallelism } from 'node:os';
 import { type CallLimits, callLimits } from './config/calls.ts';
 import { allowedOrigins, minimumVersions, perPlatform, trustedProxies, version, webUrl } from './config/clients.ts';
+import { databaseUrl, databaseUrlBeside } from './config/database.ts';
 import {
   type ApnsConfig,
   apns,
@@ -59,6 +60,10 @@ export interface Config {
   readonly publicUrl: string;
   readonly dataDir: string;
   readonly databaseUrl: string | undefined;
+  /** PostgreSQL past a pooler; set where `databaseUrl` leads through one. */
+  readonly databaseDirectUrl: string | undefined;
+  /** A standby that pages of the login activity are read from. */
+  readonly databaseReplicaUrl: string | undefined;
   readonly databasePoolSize: number;
   readonly databasePatienceMs: number;
   /** What replicas tell each other goes over it, and calls are counted in it; without, PostgreSQL is used for both. */
@@ -201,7 +206,9 @@ export function readSettings(given: Environment): Config {
     }),
     publicUrl: url(env, 'COUNTERSIGN_PUBLIC_URL', ['http:', 'https:']) ?? 'http://127.0.0.1:8080',
     dataDir: command.dataDir,
-    databaseUrl: url(env, 'DATABASE_URL', ['postgres:', 'postgresql:']),
+    databaseUrl: databaseUrl(env, 'DATABASE_URL'),
+    databaseDirectUrl: databaseUrlBeside(env, 'COUNTERSIGN_DATABASE_DIRECT_URL'),
+    databaseReplicaUrl: databaseUrlBeside(env, 'COUNTERSIGN_DATABASE_REPLICA_URL'),
     databasePoolSize: integer(env, 'COUNTERSIGN_DATABASE_POOL', 20, 2, 1_000),
     databasePatienceMs: duration(env, 'COUNTERSIGN_DATABASE_PATIENCE', '1200ms', '100ms', '30s'),
     redis: redis(env),

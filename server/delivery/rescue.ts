@@ -3,8 +3,9 @@
 
 import type { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
+import type pg from 'pg';
 import type { Logger } from '../platform/log.ts';
+import { PrimaryClient } from '../platform/primary-client.ts';
 
 const sweepEveryMs = 2_000;
 /** The first sweep of a process: what a killed one left is not waited for longer than it takes to be sure. */
@@ -31,7 +32,7 @@ export function keepJobsAlive(databaseUrl: string, events: EventEmitter, log: Lo
 
   let isFirst = true;
   const watch = async () => {
-    const client = new pg.Client({
+    const client = new PrimaryClient({
       connectionString: databaseUrl,
       connectionTimeoutMillis: 2_000,
       query_timeout: 5_000,

@@ -6,6 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { parseCronItems, type Runner, run, type TaskList, Logger as WorkerLogger } from 'graphile-worker';
 import pg from 'pg';
 import type { Logger } from '../platform/log.ts';
+import { PrimaryClient } from '../platform/primary-client.ts';
 import { keepJobsAlive } from './rescue.ts';
 
 export interface WorkerSettings {
@@ -65,6 +66,7 @@ export function startWorker(tasks: (stopped: AbortSignal) => TaskList, settings:
 function openPool({ databaseUrl, name }: WorkerSettings): pg.Pool {
   const pool = new pg.Pool({
     connectionString: databaseUrl,
+    Client: PrimaryClient,
     max: connections,
     connectionTimeoutMillis: 2_000,
     // Its statements take milliseconds. Without a bound, one to a machine that is gone would hold its worker for minutes.

@@ -207,6 +207,9 @@ export interface Store {
   /**
    * Runs `work` in one transaction under the account's lock; commits whatever it returns, rolls back if it throws. With
    * a `key`, whoever does not hold it gets no lock either: the account is undefined then.
+   *
+   * What was rolled back for a reason that may be gone, as when another transaction was first or the server went away, is run again: so
+   * `work` must change nothing but by its `tx`, and what it makes up, such as ids and secrets, counts only where it returned.
    */
   inAccount<T>(accountId: string, work: (tx: AccountTransaction) => Promise<T>, key?: AccountKey): Promise<T>;
   /** The guesses of late at the password behind an address, known or not. */

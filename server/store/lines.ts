@@ -7,20 +7,27 @@ interface Line {
   readonly client: pg.PoolClient;
   /** Calls that use it now. */
   users: number;
+  /** Closed when the last of them is done. */
+  retired: boolean;
 }
 
 export class Lines {
   readonly #pool: pg.Pool;
   readonly #max: number;
+  readonly #lifetimeMs: number;
   readonly #lines = new Set<Line>();
   #opening: Promise<Line> | undefined;
   /** Of this turn. */
   #current: Line | undefined;
 
-  /** @param pool of `max` connections at most; nobody else uses it. */
-  constructor(pool: pg.Pool, max: number) {
+  /**
+   * @param pool of `max` connections at most; nobody else uses it.
+   * @param lifetimeMs after which a connection is replaced by another.
+   */
+  constructor(pool: pg.Pool, max: number, lifetimeMs: number) {
     this.#pool = pool;
     this.#max = max;
+    this.#lifetimeMs = lifetimeMs;
   }
 
   async use<T>(work: (client: pg.PoolClient) => Promise<T>): Promise<T> {
@@ -34,7 +41,13 @@ export class Lines {
       throw error;
     } finally {
       line.users -= 1;
+      if (line.retired && line.users === 0) line.client.release(true);
     }
+  }
+
+  /** From now on others are used than those that there are. */
+  renew(): void {
+    for (const line of this.#lines) this.#close(line);
   }
 
   async end(): Promise<void> {
@@ -63,15 +76,27 @@ export class Lines {
     this.#opening ??= this.#pool
       .connect()
       .then((client) => {
-        const line: Line = { client, users: 0 };
+        const line: Line = { client, users: 0, retired: false };
         this.#lines.add(line);
-        client.once('end', () => this.#close(line));
+        const age = setTimeout(() => this.#retire(line), this.#lifetimeMs);
+        age.unref();
+        client.once('end', () => {
+          clearTimeout(age);
+          this.#close(line);
+        });
         return line;
       })
       .finally(() => {
         this.#opening = undefined;
       });
     return this.#opening;
+  }
+
+  /** Takes no more calls; those that use it end as if nothing were. */
+  #retire(line: Line): void {
+    if (!this.#lines.delete(line)) return;
+    if (line.users > 0) line.retired = true;
+    else line.client.release(true);
   }
 
   /** Takes no more calls; what is on its way there is answered or fails by itself. */

@@ -1,8 +1,9 @@
 // What is made ahead, what lapses and what is forgotten, once an hour: partitions, trust, guesses, challenges, sessions,
 // devices, audit records, and what dead replicas left.
 
-import pg from 'pg';
+import type pg from 'pg';
 import type { Limits } from '../domain/limits.ts';
+import { PrimaryClient } from '../platform/primary-client.ts';
 import { dropPartitions, ensurePartitions, keptSince, lowestUuid } from './partitions.ts';
 
 /** Challenges and their deliveries stay this long for support. */
@@ -13,7 +14,7 @@ const revocationMarginMs = 3_600_000;
 
 /** Safe to run at any time, also twice at once. */
 export async function maintain(databaseUrl: string, limits: Limits, now: Date): Promise<void> {
-  const client = new pg.Client({ connectionString: databaseUrl, application_name: 'countersign-maintenance' });
+  const client = new PrimaryClient({ connectionString: databaseUrl, application_name: 'countersign-maintenance' });
   await client.connect();
   const ago = (ms: number) => new Date(now.getTime() - ms);
   try {
@@ -83,7 +84,7 @@ async function deleteAuditRecords(client: pg.Client, retentionMs: number, now: D
 
 /** Makes the partitions that an event of `now` needs, where maintenance has not. */
 export async function makePartitions(databaseUrl: string, now: Date): Promise<void> {
-  const client = new pg.Client({ connectionString: databaseUrl, application_name: 'countersign-maintenance' });
+  const client = new PrimaryClient({ connectionString: databaseUrl, application_name: 'countersign-maintenance' });
   await client.connect();
   try {
     await ensurePartitions(client, now);

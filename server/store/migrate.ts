@@ -5,7 +5,7 @@ import { readdir, readFile } from 'node:fs/promises';
 import { Migration, Migrator } from '@mikro-orm/migrations';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { Logger, runMigrations } from 'graphile-worker';
-import pg from 'pg';
+import { PrimaryClient } from '../platform/primary-client.ts';
 import { entities } from './entities.ts';
 import { ensurePartitions } from './partitions.ts';
 
@@ -17,7 +17,13 @@ const folder = new URL('./migrations/', import.meta.url);
 
 /** Migrates forward. `now` says for which months the login activity needs partitions. */
 export async function migrate(url: string, now: Date): Promise<void> {
-  const client = new pg.Client({ connectionString: url, application_name: 'countersign-migrate' });
+  const client = new PrimaryClient({
+    connectionString: url,
+    // It takes as long as it takes, whatever the role may take elsewhere. A pooler does not let this in: it has no locks of a session's.
+    options: '-c statement_timeout=0',
+    keepAlive: true,
+    application_name: 'countersign-migrate',
+  });
   await client.connect();
   try {
     await client.query('select pg_advisory_lock($1)', [migrationLock]);
@@ -40,6 +46,8 @@ async function migrateTables(url: string): Promise<void> {
   const orm = new MikroORM({
     entities,
     clientUrl: url,
+    // Of the URL by itself it takes no more than the address, and so no TLS.
+    driverOptions: { connectionString: url },
     extensions: [Migrator],
     migrations: {
       migrationsList,

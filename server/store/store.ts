@@ -20,6 +20,7 @@ import * as jobs from './jobs.ts';
 import * as events from './login-events.ts';
 import * as guesses from './password-guesses.ts';
 import * as registrations from './push-registrations.ts';
+import { createEventReader, type EventReader } from './read-replica.ts';
 import * as sessions from './sessions.ts';
 import type { Db } from './statement.ts';
 import * as streams from './streams.ts';
@@ -31,6 +32,8 @@ export interface StoreSettings extends streams.AppSettings {
   readonly announce: Announce;
   /** What the sends of a call are traced under. */
   readonly traceparent: () => string | undefined;
+  /** Where pages of the login activity are read; undefined for where all is. */
+  readonly eventReader?: EventReader | undefined;
   /** Makes the partitions that events of now need: clocks jump, and maintenance may have been kept from it. */
   readonly makePartitions: () => Promise<void>;
 }
@@ -39,6 +42,7 @@ export function createStore(database: Database, settings: StoreSettings): Store 
   const read: Database['read'] = (work) => database.read(work);
   const autocommit: Database['autocommit'] = (work) => database.autocommit(work);
   const transaction: Database['transaction'] = (work) => database.transaction(work);
+  const { eventReader = createEventReader(database) } = settings;
   let making: Promise<void> | undefined;
   /** Writes an event; where it has no partition to go to, makes that first, once for all who wait for it. */
   const withPartition = async <T>(write: () => Promise<T>): Promise<T> => {
@@ -108,8 +112,8 @@ export function createStore(database: Database, settings: StoreSettings): Store 
       const { kinds, deviceId, unusualOnly } = filter;
       // One that looks at many rows may be slow, and is not for the connections that calls share.
       return kinds.length > 0 || deviceId !== null || unusualOnly
-        ? autocommit((db) => events.searchEvents(db, range, filter, count))
-        : read((db) => events.listEvents(db, range, count));
+        ? eventReader.search((db) => events.searchEvents(db, range, filter, count))
+        : eventReader.read((db) => events.listEvents(db, range, count));
     },
   };
 }

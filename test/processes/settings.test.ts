@@ -39,6 +39,8 @@ const wrong: Readonly<Record<string, readonly [value: string, takes: string]>> =
   COUNTERSIGN_INTERNAL_CLIENT_CA: ['package.json', 'PEM file with the authorities of clients'],
   COUNTERSIGN_PUBLIC_URL: ['ftp://example.com', 'http:// or https://'],
   DATABASE_URL: ['mysql://user:s3cret-word@host/db', 'postgres://'],
+  COUNTERSIGN_DATABASE_DIRECT_URL: ['postgres://anna:s3cret-word@one:5432,two:5432/db', 'one host'],
+  COUNTERSIGN_DATABASE_REPLICA_URL: ['mysql://user:s3cret-word@host/db', 'postgres://'],
   COUNTERSIGN_DATABASE_POOL: ['1', 'from 2 to 1000'],
   COUNTERSIGN_DATABASE_PATIENCE: ['99ms', 'from 100ms to 30s'],
   REDIS_URL: ['redis://user:s3cret-word@host/db', 'redis:// or rediss://'],

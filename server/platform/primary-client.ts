@@ -1,0 +1,53 @@
+// A connection that only a primary answers. Whether a server takes writes it says as it lets us in, so that asking costs nothing; and
+// whoever becomes a standby restarts for it, which ends its connections.
+
+import pg from 'pg';
+
+/** Both are told to every client since PostgreSQL 14. */
+const readOnlyParameters: readonly string[] = ['in_hot_standby', 'default_transaction_read_only'];
+
+export class PrimaryClient extends pg.Client {
+  readonly #readOnly = new Set<string>();
+
+  constructor(config?: pg.ClientConfig) {
+    super(config);
+    const told = ({ parameterName: name, parameterValue: value }: ParameterStatus) => {
+      if (!readOnlyParameters.includes(name)) return;
+      if (value === 'on') this.#readOnly.add(name);
+      else this.#readOnly.delete(name);
+    };
+    (this.connection as unknown as NodeJS.EventEmitter).on('parameterStatus', told);
+  }
+
+  override connect(): Promise<pg.Client>;
+  override connect(callback: ((error: Error) => void) | ((error: null, client: pg.Client) => void)): void;
+  override connect(callback?: ((error: Error) => void) | ((error: null, client: pg.Client) => void)) {
+    const connected = super.connect().then(async (client) => {
+      if (this.#readOnly.size === 0) return client;
+      await this.end();
+      throw notPrimary();
+    });
+    if (callback === undefined) return connected;
+    const call = callback as (error: Error | null, client?: pg.Client) => void;
+    connected.then(
+      (client) => call(null, client),
+      (error: Error) => call(error),
+    );
+    return undefined;
+  }
+}
+
+interface ParameterStatus {
+  readonly parameterName: string;
+  readonly parameterValue: string;
+}
+
+/** As PostgreSQL itself says it of a statement that writes: read_only_sql_transaction. */
+export function notPrimary(): Error {
+  return Object.assign(
+    new Error('a PostgreSQL answers that takes no writes: a standby, or a primary that was replaced'),
+    {
+      code: '25006',
+    },
+  );
+}

@@ -1,0 +1,135 @@
+// Pages of the login activity from a standby, as long as that is one of the same system and not behind; else from the primary. How far
+// it has come is told by positions in the log that the primary was at, so a primary where nothing happens is not taken for a lag.
+
+import { sql } from 'kysely';
+import type { Logger } from '../platform/log.ts';
+import type { Database } from './database.ts';
+import { first, type Reader, statement } from './statement.ts';
+
+/** Where events are read that nothing is decided by. Refuses as Database does. */
+export interface EventReader {
+  /** Short statements. */
+  read<T>(work: (db: Reader) => Promise<T>): Promise<T>;
+  /** One that may be slow. */
+  search<T>(work: (db: Reader) => Promise<T>): Promise<T>;
+}
+
+export interface ReadReplica extends EventReader {
+  close(): Promise<void>;
+}
+
+const checkEveryMs = 1_000;
+/** What was committed longer ago than this, and the time between two checks, is on a standby that is read. */
+const mostBehindMs = 3_000;
+/** After a failure it is left alone for so long: it may be too slow, and each try makes a call wait. */
+const restMs = 5_000;
+
+/** Connections to it at most: only one of many calls lists events. */
+export const replicaPoolSize = (poolSize: number): number => Math.max(2, Math.floor(poolSize / 4));
+
+/** Where all is read from the primary. */
+export function createEventReader(primary: Database): EventReader {
+  return { read: (work) => primary.read(work), search: (work) => primary.autocommit(work) };
+}
+
+/** @param elapsedMs milliseconds that never jump. */
+export function openReadReplica(
+  replica: Database,
+  primary: Database,
+  elapsedMs: () => number,
+  log: Logger,
+): ReadReplica {
+  const atPrimary = createEventReader(primary);
+  const atReplica = createEventReader(replica);
+  let positions: readonly Position[] = [];
+  /** Why it is not read. */
+  let unfit: string | undefined = 'it was not checked yet';
+  let restsUntil = 0;
+  let checking: Promise<void> | undefined;
+
+  const judge = (why: string | undefined) => {
+    if (why !== undefined && unfit !== why) log.warn({ why }, 'the read replica is not read; the primary is');
+    if (why === undefined && unfit !== undefined) log.info('the read replica is read');
+    unfit = why;
+  };
+  const check = async () => {
+    if (elapsedMs() < restsUntil) return;
+    try {
+      const at = elapsedMs();
+      const origin = await primary.read((db) => first(db, selectPrimary, {}));
+      positions = positionsAfter(positions, { at, lsn: lsnOf(origin?.lsn) });
+      const copy = await replica.read((db) => first(db, selectReplica, {}));
+      if (copy?.lsn == null) return judge('it is no standby');
+      if (copy.system !== origin?.system) return judge('it is a standby of another system, or another database of it');
+      const replayed = lsnOf(copy.lsn);
+      const known = positions.findLast(({ lsn }) => lsn <= replayed);
+      const isBehind = known === undefined || elapsedMs() - known.at > mostBehindMs;
+      judge(isBehind ? `it is more than ${mostBehindMs / 1_000} s behind` : undefined);
+    } catch (error) {
+      judge(wordsOf(error));
+    }
+  };
+  const timer = setInterval(() => {
+    checking ??= check().finally(() => {
+      checking = undefined;
+    });
+  }, checkEveryMs);
+
+  const readAt =
+    (kind: keyof EventReader): EventReader['read'] =>
+    async (work) => {
+      if (unfit !== undefined) return atPrimary[kind](work);
+      try {
+        return await atReplica[kind](work);
+      } catch (error) {
+        restsUntil = elapsedMs() + restMs;
+        judge(wordsOf(error));
+        return atPrimary[kind](work);
+      }
+    };
+  return {
+    read: readAt('read'),
+    search: readAt('search'),
+    close: async () => {
+      clearInterval(timer);
+      await checking;
+      await replica.close();
+    },
+  };
+}
+
+/** The end of the primary's log at a time. */
+interface Position {
+  readonly at: number;
+  readonly lsn: bigint;
+}
+
+/** No more than are needed. Where the log is shorter than it was, another primary goes on with it. */
+function positionsAfter(before: readonly Position[], position: Position): readonly Position[] {
+  const isOther = before.some(({ lsn }) => lsn > position.lsn);
+  return [...(isOther ? [] : before.filter(({ at }) => position.at - at <= 2 * mostBehindMs)), position];
+}
+
+/** A position as PostgreSQL writes it: two halves in hexadecimal. */
+function lsnOf(text: string | undefined): bigint {
+  const [high = '0', low = '0'] = (text ?? '').split('/');
+  return (BigInt(`0x${high}`) << 32n) + BigInt(`0x${low}`);
+}
+
+function wordsOf(error: unknown): string {
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  return cause instanceof Error ? cause.message : String(cause);
+}
+
+/** What a standby has in common with its primary, and with nothing else. */
+const system = sql<string>`(select system_identifier::text || ' ' || current_database() from pg_control_system())`;
+
+const selectPrimary = statement<object, { readonly lsn: string; readonly system: string }>(
+  () => sql`select pg_current_wal_lsn()::text as lsn, ${system} as system`,
+);
+
+/** Null on what is no standby. */
+const selectReplica = statement<object, { readonly lsn: string | null; readonly system: string }>(
+  () => sql`
+    select case when pg_is_in_recovery() then pg_last_wal_replay_lsn()::text end as lsn, ${system} as system`,
+);
