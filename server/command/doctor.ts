@@ -61,8 +61,7 @@ function checksOf(
   return {
     settings: async () => (await import('./checks/settings.ts')).checkSettings(config, faults),
     proxies: async () => (await import('./checks/settings.ts')).checkProxies(config),
-    database: async () =>
-      (await import('./checks/database.ts')).checkDatabase(config.databaseUrl, config.databasePoolSize, clock),
+    database: async () => (await import('./checks/database.ts')).checkDatabase(config, clock),
     redis: async () => (await import('./checks/redis.ts')).checkRedis(config),
     directory: async () => (await import('./checks/directory.ts')).checkDirectory(config.directory),
     mail: async () => (await import('./checks/mail.ts')).checkMail(config.smtpUrl, config.smtpFallbackUrl),
@@ -104,7 +103,9 @@ async function bounded(run: Run): Promise<readonly Finding[]> {
 
 /** Passwords in URLs, and the directory's token: servers quote them in what they say. */
 function secretsOf(config: Config): readonly string[] {
-  const passwords = [config.databaseUrl, config.redis?.url, config.smtpUrl, config.smtpFallbackUrl].flatMap((url) => {
+  const { databaseUrl, databaseDirectUrl, databaseReplicaUrl, smtpUrl, smtpFallbackUrl } = config;
+  const urls = [databaseUrl, databaseDirectUrl, databaseReplicaUrl, config.redis?.url, smtpUrl, smtpFallbackUrl];
+  const passwords = urls.flatMap((url) => {
     if (url === undefined) return [];
     const { password, searchParams } = new URL(url);
     return [password, decodeURIComponent(password), searchParams.get('password') ?? ''];

@@ -177,6 +177,7 @@ function waitingKeys(): string {
 }
 
 const secretUrl = (port: number | string) => `postgres://anna:s3cret-word@127.0.0.1:${port}/countersign`;
+const ofDatabase = (name: string) => Object.assign(new URL(server.databaseUrl), { pathname: `/${name}` }).href;
 const portOfSilent = () => (silent.address() as AddressInfo).port;
 const sameKey = keyOf('same');
 const hashOf = (text: string) => createHash('sha256').update(text).digest('hex');
@@ -247,6 +248,48 @@ const cases: readonly Case[] = [
     'redis',
     'fail',
     /can't be used at .*tim/i,
+  ],
+  [
+    'no way past a pooler',
+    () => ({ COUNTERSIGN_DATABASE_DIRECT_URL: secretUrl(1) }),
+    'database',
+    'fail',
+    /^COUNTERSIGN_DATABASE_DIRECT_URL: PostgreSQL can't be reached/,
+  ],
+  [
+    'a way past a pooler that there is not',
+    () => ({ COUNTERSIGN_DATABASE_DIRECT_URL: server.databaseUrl }),
+    'database',
+    'warn',
+    /DATABASE_URL leads to PostgreSQL itself/,
+  ],
+  [
+    'a way past a pooler to another database',
+    () => ({ COUNTERSIGN_DATABASE_DIRECT_URL: ofDatabase('postgres') }),
+    'database',
+    'fail',
+    /do not lead to the same place/,
+  ],
+  [
+    'no read replica',
+    () => ({ COUNTERSIGN_DATABASE_REPLICA_URL: secretUrl(1) }),
+    'database',
+    'fail',
+    /^COUNTERSIGN_DATABASE_REPLICA_URL: PostgreSQL can't be reached/,
+  ],
+  [
+    'a read replica that is none',
+    () => ({ COUNTERSIGN_DATABASE_REPLICA_URL: server.databaseUrl }),
+    'database',
+    'warn',
+    /leads to no standby/,
+  ],
+  [
+    'more connections than there are',
+    () => ({ COUNTERSIGN_DATABASE_POOL: '1000' }),
+    'database',
+    'warn',
+    /one replica takes up to 1015/,
   ],
   [
     'no directory',

@@ -1,81 +1,85 @@
 // PostgreSQL: whether it can be reached and used, and whether what the server looks after there is looked after. It only reads.
 
 import { readdir } from 'node:fs/promises';
-import pg from 'pg';
+import type pg from 'pg';
+import type { Config } from '../../config.ts';
 import type { Clock } from '../../flows/ports.ts';
 import { missingPartitions } from '../../store/partitions.ts';
-import { type Finding, fail, ok, patienceMs, skip, warn, wordsOf } from './finding.ts';
+import { checkPooler, checkReplica, isPooled, placeOf, withClient } from './database-ways.ts';
+import { type Finding, fail, ok, skip, warn } from './finding.ts';
 
 /** Connections that a server takes besides its pool: jobs, health, the bus, WatchRevocations. */
 const besidesPool = 15;
 const clocksApart = { warnMs: 1_000, failMs: 30_000 };
 const longTransaction = '5 minutes';
 
-export async function checkDatabase(
-  url: string | undefined,
-  poolSize: number,
-  clock: Clock,
-): Promise<readonly Finding[]> {
+type Settings = Pick<Config, 'databaseUrl' | 'databaseDirectUrl' | 'databaseReplicaUrl' | 'databasePoolSize'>;
+
+export async function checkDatabase(config: Settings, clock: Clock): Promise<readonly Finding[]> {
+  const { databaseUrl: url, databaseDirectUrl: directUrl, databaseReplicaUrl: replicaUrl } = config;
   if (url === undefined) return [skip('DATABASE_URL is not set: development brings its own')];
-  const client = new pg.Client({
-    connectionString: url,
-    connectionTimeoutMillis: patienceMs,
-    query_timeout: patienceMs,
-    application_name: 'countersign-doctor',
-  });
-  client.on('error', () => {});
-  try {
-    await client.connect();
-  } catch (error) {
-    return [fail(`PostgreSQL can't be reached at ${new URL(url).host}: ${wordsOf(error)}`, mendOf(error))];
-  }
-  try {
+  const setting = directUrl === undefined ? 'DATABASE_URL' : 'COUNTERSIGN_DATABASE_DIRECT_URL';
+  return withClient(setting, directUrl ?? url, async (client) => {
+    // What it sets there would be another's.
+    if (await isPooled(client)) {
+      return [
+        fail(
+          `${setting} leads through a pooler, which has no sessions of PostgreSQL`,
+          'COUNTERSIGN_DATABASE_DIRECT_URL has to lead to PostgreSQL itself',
+        ),
+      ];
+    }
     await client.query(`set default_transaction_read_only = on`);
-    const state = await checkServer(client, poolSize);
-    const others = state.some(({ status }) => status === 'fail')
-      ? []
-      : [
-          ...(await checkMigrations(client)),
-          ...(await checkPartitions(client, clock.now())),
-          ...(await checkTransactions(client)),
-          ...(await checkClock(client, clock)),
-        ];
-    return [...state, ...others];
-  } catch (error) {
-    return [fail(`PostgreSQL broke off: ${wordsOf(error)}`)];
-  } finally {
-    client.end().catch(() => {});
-  }
+    const state = await checkServer(client, config, setting);
+    if (state.some(({ status }) => status === 'fail')) return state;
+    const place = await placeOf(client);
+    return [
+      ...state,
+      ...(directUrl === undefined ? [] : await checkPooler(url, place)),
+      ...(replicaUrl === undefined ? [] : await checkReplica(replicaUrl, place)),
+      ...(await checkMigrations(client)),
+      ...(await checkPartitions(client, clock.now())),
+      ...(await checkTransactions(client)),
+      ...(await checkClock(client, clock)),
+    ];
+  });
 }
 
-function mendOf(error: unknown): string {
-  const code = error instanceof Error && 'code' in error ? String(error.code) : '';
-  if (/^28/.test(code)) return 'DATABASE_URL needs a user and a password that PostgreSQL lets in';
-  if (code === '3D000') return 'create the database, or correct its name in DATABASE_URL';
-  if (/^(ENOTFOUND|EAI_AGAIN)$/.test(code)) return 'correct the host in DATABASE_URL, or mend DNS here';
-  return 'is it running, and does a firewall let this machine in?';
-}
-
-async function checkServer(client: pg.Client, poolSize: number): Promise<Finding[]> {
-  const { rows } = await client.query<{ version: number; text: string; standby: boolean; slots: number }>(
+async function checkServer(
+  client: pg.Client,
+  { databasePoolSize: poolSize, databaseDirectUrl: directUrl }: Settings,
+  setting: string,
+): Promise<Finding[]> {
+  const { rows } = await client.query<{ version: number; text: string; readOnly: boolean; slots: number }>(
     `select current_setting('server_version_num')::int as version, current_setting('server_version') as text,
-       pg_is_in_recovery() as standby,
+       pg_is_in_recovery() as "readOnly",
        current_setting('max_connections')::int - current_setting('superuser_reserved_connections')::int as slots`,
   );
-  const { version = 0, text = '', standby = false, slots = 0 } = rows[0] ?? {};
+  const { version = 0, text = '', readOnly = false, slots = 0 } = rows[0] ?? {};
   if (version < 150_000) return [fail(`PostgreSQL is of version ${text}`, 'it has to be 15 or newer')];
-  if (standby)
-    return [fail('this PostgreSQL is a standby, which takes no writes', 'DATABASE_URL has to name the primary')];
-  const wanted = poolSize + besidesPool;
+  if (readOnly)
+    return [fail('this PostgreSQL is a standby, which takes no writes', `${setting} has to lead to the primary`)];
+  // The pooler has those of calls, for all replicas together.
+  const wanted = directUrl === undefined ? poolSize + besidesPool : besidesPool;
+  const living = await livingReplicas(client);
+  const mend = 'raise max_connections, or lower COUNTERSIGN_DATABASE_POOL';
   return [
     ok(`PostgreSQL ${text} lets us in`),
     slots < wanted
-      ? warn(
-          `PostgreSQL has ${slots} connections, and one replica takes up to ${wanted}`,
-          'raise max_connections, or lower COUNTERSIGN_DATABASE_POOL',
-        )
-      : ok(`${slots} connections are enough for ${Math.floor(slots / wanted)} replicas of up to ${wanted}`),
+      ? warn(`PostgreSQL has ${slots} connections, and one replica takes up to ${wanted}`, mend)
+      : slots < living * wanted
+        ? warn(`PostgreSQL has ${slots} connections, and the ${living} replicas take up to ${living * wanted}`, mend)
+        : ok(`${slots} connections are enough for ${Math.floor(slots / wanted)} replicas of up to ${wanted}`),
   ];
+}
+
+/** Those that serve now, by what they note of themselves. */
+async function livingReplicas(client: pg.Client): Promise<number> {
+  if (!(await tableExists(client, 'replica'))) return 0;
+  const { rows } = await client.query<{ living: number }>(
+    'select count(*)::int as living from replica where alive_until > now()',
+  );
+  return rows[0]?.living ?? 0;
 }
 
 async function checkMigrations(client: pg.Client): Promise<Finding[]> {
