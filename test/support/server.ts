@@ -17,6 +17,7 @@ import { createLog } from '../../server/platform/log.ts';
 import { hashServiceToken, scopes } from '../../server/platform/service-tokens.ts';
 import { startTestDirectory, type TestDirectory } from './directory.ts';
 import { type MailServer, startMailServer } from './mail-server.ts';
+import { type PgBouncer, startPgBouncer } from './pgbouncer.ts';
 import { createDatabase } from './postgres.ts';
 
 /** A clock that runs as time does, from wherever a test has moved it to. */
@@ -56,6 +57,8 @@ export interface TestServer {
   readonly mail: MailServer;
   /** Where the accounts live; undefined where that is beside the server's own tables. */
   readonly directory: TestDirectory | undefined;
+  /** What is between the server and its database, if anything. */
+  readonly pooler: PgBouncer | undefined;
   readonly service: ServiceClient;
   /** Everything that was logged. */
   readonly log: readonly string[];
@@ -110,18 +113,64 @@ export function keepAccountsElsewhere(): void {
 
 export const accountsAreElsewhere = (): boolean => accountsElsewhere;
 
+let pooled = false;
+
+/** From now on a test file's servers reach PostgreSQL through PgBouncer: so its suites are run over that as well. */
+export function goThroughPgBouncer(whether = true): void {
+  pooled = whether;
+}
+
+let unsteady = false;
+
+/**
+ * From now on every third commit that says something of an account fails as if another transaction had been first: so its suites show
+ * that what was decided may be decided again.
+ */
+export function loseCommits(): void {
+  unsteady = true;
+}
+
+/** Once a transaction, and past its end: a sequence is not rolled back. */
+const losing = `
+  create sequence test_commits;
+  create function test_lose() returns trigger language plpgsql as $$
+  begin
+    if current_setting('test.decided', true) = 'yes' then return null; end if;
+    perform set_config('test.decided', 'yes', true);
+    if nextval('test_commits') % 3 = 0 then raise exception 'lost' using errcode = 'serialization_failure'; end if;
+    return null;
+  end $$;
+  create constraint trigger test_lose after insert on login_event deferrable initially deferred
+    for each row execute function test_lose()`;
+
+/** Reads as little at a time, and has as few connections, as it can be set to: what is cut or shared wrongly shows. */
+const strictly = { pkt_buf: 512, default_pool_size: 3 };
+
+async function run(databaseUrl: string, sql: string): Promise<void> {
+  const client = new pg.Client({ connectionString: databaseUrl });
+  await client.connect();
+  await client.query(sql);
+  await client.end();
+}
+
 /** @param beside another server, whose database, mail server and clock this one shares: one more replica. */
 export async function startTestServer(
   env: Readonly<Record<string, string>> = {},
-  beside?: TestServer,
+  beside?: Pick<TestServer, 'databaseUrl' | 'mail' | 'clock' | 'directory'>,
 ): Promise<TestServer> {
   const [database, mail] = beside
     ? [{ url: beside.databaseUrl, drop: async () => {} }, beside.mail]
     : await Promise.all([createDatabase(), startMailServer()]);
   const directory = beside ? beside.directory : accountsElsewhere ? await startTestDirectory() : undefined;
+  if (unsteady && beside === undefined) await run(database.url, losing);
+  const pooler = pooled ? await startPgBouncer(database.url, strictly) : undefined;
+  const ways = pooler && { DATABASE_URL: pooler.url, COUNTERSIGN_DATABASE_DIRECT_URL: database.url };
   const clock = beside?.clock ?? createTestClock();
   const log: string[] = [];
-  const config = testConfig({ databaseUrl: database.url, smtpUrl: mail.url }, { ...directory?.env, ...env });
+  const config = testConfig(
+    { databaseUrl: pooler?.url ?? database.url, smtpUrl: mail.url },
+    { ...ways, ...directory?.env, ...env },
+  );
   const app = await startApp(config, createLog(config.logLevel, { write: (line) => log.push(line) }), clock);
   const pool = new pg.Pool({ connectionString: database.url, max: 4 });
   pool.on('error', () => {});
@@ -162,6 +211,7 @@ export async function startTestServer(
     clock,
     mail,
     directory,
+    pooler,
     service,
     log,
     appClient,
@@ -202,6 +252,7 @@ export async function startTestServer(
       await pool.end();
       if (beside === undefined) await mail.stop();
       if (beside === undefined) directory?.stop();
+      await pooler?.discard();
       await database.drop();
     },
   };

@@ -33,10 +33,13 @@ export async function checkDatabase(config: Settings, clock: Clock): Promise<rea
     const state = await checkServer(client, config, setting);
     if (state.some(({ status }) => status === 'fail')) return state;
     const place = await placeOf(client);
+    const others = await Promise.all([
+      directUrl === undefined ? [] : checkPooler(url, place),
+      replicaUrl === undefined ? [] : checkReplica(replicaUrl, place),
+    ]);
     return [
       ...state,
-      ...(directUrl === undefined ? [] : await checkPooler(url, place)),
-      ...(replicaUrl === undefined ? [] : await checkReplica(replicaUrl, place)),
+      ...others.flat(),
       ...(await checkMigrations(client)),
       ...(await checkPartitions(client, clock.now())),
       ...(await checkTransactions(client)),

@@ -1,0 +1,149 @@
+// The standby that pages of the login activity are read from: as long as it is good, and nothing else is read there.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { sql } from 'kysely';
+import pg from 'pg';
+import { pino } from 'pino';
+import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { Database } from '../../server/store/database.ts';
+import { migrate } from '../../server/store/migrate.ts';
+import { openReadReplica, type ReadReplica } from '../../server/store/read-replica.ts';
+import { first, statement } from '../../server/store/statement.ts';
+import { type Cluster, startCluster } from '../support/cluster.ts';
+import { eventually } from '../support/eventually.ts';
+import { type MailServer, startMailServer } from '../support/mail-server.ts';
+import { type PostgresProxy, startPostgresProxy } from '../support/postgres-proxy.ts';
+import { createTestClock, startTestServer } from '../support/server.ts';
+import { type Standby, startStandby } from '../support/standby.ts';
+
+const where = statement<object, { readonly standby: boolean }>(() => sql`select pg_is_in_recovery() as standby`);
+
+let cluster: Cluster;
+let standby: Standby;
+let proxy: PostgresProxy;
+let mail: MailServer;
+let admin: pg.Client;
+/** Of a role that may do no more than a server needs. */
+let roleUrl: (url: string) => string;
+
+beforeAll(async () => {
+  [cluster, mail] = await Promise.all([startCluster(), startMailServer()]);
+  await migrate(cluster.url(), new Date());
+  admin = new pg.Client({ connectionString: cluster.url() });
+  admin.on('error', () => {});
+  await admin.connect();
+  await admin.query(`create role plain login password 'plain'; create table written (at timestamptz)`);
+  standby = await startStandby(cluster);
+  proxy = await startPostgresProxy(standby.url);
+  roleUrl = (url) => Object.assign(new URL(url), { username: 'plain', password: 'plain' }).href;
+});
+afterAll(async () => {
+  await admin?.end();
+  await proxy?.close();
+  await standby?.discard();
+  await mail?.stop();
+  await cluster?.discard();
+});
+
+interface Reading {
+  readonly replica: ReadReplica;
+  readonly log: readonly string[];
+  /** Where a page is read, of either kind. */
+  fromStandby(): Promise<boolean>;
+}
+
+function open(replicaUrl: string): Reading {
+  const log: string[] = [];
+  const common = { poolSize: 4, patienceMs: 2_000 };
+  const primary = new Database({ ...common, url: roleUrl(cluster.url()) });
+  const replica = openReadReplica(
+    new Database({ ...common, url: replicaUrl, patienceMs: 500, standby: true }),
+    primary,
+    () => performance.now(),
+    pino({ level: 'info' }, { write: (line: string) => log.push(line) }),
+  );
+  onTestFinished(async () => {
+    await replica.close();
+    await primary.close();
+  });
+  return {
+    replica,
+    log,
+    fromStandby: async () => {
+      const rows = await Promise.all([replica.read, replica.search].map((read) => read((db) => first(db, where, {}))));
+      return rows.every((row) => row?.standby === true);
+    },
+  };
+}
+
+const eventuallyFrom = ({ fromStandby }: Reading, isStandby: boolean) =>
+  eventually(20_000, async () => expect(await fromStandby()).toBe(isStandby));
+
+test('pages come from the standby, also while nothing happens on the primary', async () => {
+  const reading = open(roleUrl(proxy.url));
+  await eventuallyFrom(reading, true);
+  await sleep(4_500);
+  expect(await reading.fromStandby()).toBe(true);
+  expect(reading.log.filter((line) => line.includes('is not read'))).toEqual([]);
+});
+
+test('one that is behind is left, and read again when it has caught up', async () => {
+  const reading = open(roleUrl(proxy.url));
+  await eventuallyFrom(reading, true);
+  await standby.query('select pg_wal_replay_pause()');
+  onTestFinished(async () => void (await standby.query('select pg_wal_replay_resume()')));
+  await admin.query('insert into written values (now())');
+  await eventuallyFrom(reading, false);
+  expect(reading.log.at(-1)).toContain('more than 3 s behind');
+  await standby.query('select pg_wal_replay_resume()');
+  await eventuallyFrom(reading, true);
+});
+
+test('one that is out of reach, or silent, costs no page', async () => {
+  const reading = open(roleUrl(proxy.url));
+  await eventuallyFrom(reading, true);
+  // The next page is lost on its way.
+  proxy.arm(
+    ({ text }) => (text === where.text ? 'lost' : 'pass'),
+    () => {},
+  );
+  expect(await reading.fromStandby()).toBe(false);
+  await proxy.goDown();
+  expect(await reading.fromStandby()).toBe(false);
+  await proxy.comeBack(standby.url);
+  proxy.disarm();
+  await eventuallyFrom(reading, true);
+});
+
+test('the primary itself, or another database of the standby, is never read', async () => {
+  const itself = open(cluster.url());
+  const other = open(Object.assign(new URL(standby.url), { pathname: '/postgres' }).href);
+  await eventually(10_000, () => {
+    expect(itself.log.join()).toContain('it is no standby');
+    expect(other.log.join()).toContain('another system, or another database');
+  });
+  expect([await itself.fromStandby(), await other.fromStandby()]).toEqual([false, false]);
+});
+
+test('a server lists login activity from it, and decides nothing by it', async () => {
+  const parts = { databaseUrl: cluster.url(), mail, clock: createTestClock(), directory: undefined };
+  const server = await startTestServer(
+    { DATABASE_URL: cluster.url(), COUNTERSIGN_DATABASE_REPLICA_URL: standby.url },
+    parts,
+  );
+  onTestFinished(() => server.stop());
+  const account = await server.createAccount();
+  const [a, b] = [await server.signInNewDevice(account), await server.signInNewDevice(account)];
+  const kinds = async () => (await b.client.loginActivity.listLoginActivity({})).events.map(({ kind }) => kind);
+  const all = 4;
+  await eventually(10_000, () => expect(server.log.join()).toContain('the read replica is read'));
+  await eventually(10_000, async () => expect(await kinds()).toHaveLength(all));
+  await standby.query('select pg_wal_replay_pause()');
+  onTestFinished(async () => void (await standby.query('select pg_wal_replay_resume()')));
+  await b.client.trustedDevices.removeTrustedDevice({ deviceId: a.session.deviceId });
+  // Not there yet, but in force.
+  expect(await kinds()).toHaveLength(all);
+  await expect(a.client.twoStepAuth.getSettings({})).rejects.toMatchObject({ reason: 'SESSION_INVALID' });
+  // Behind for too long, it is not read any more.
+  await eventually(15_000, async () => expect(await kinds()).toHaveLength(all + 1));
+});
