@@ -5,6 +5,7 @@ import { availableParallelism } from 'node:os';
 import { type CallLimits, callLimits } from './config/calls.ts';
 import { allowedOrigins, minimumVersions, perPlatform, trustedProxies, version, webUrl } from './config/clients.ts';
 import { databaseUrl, databaseUrlBeside } from './config/database.ts';
+import { type EdgeSettings, edge } from './config/edge.ts';
 import {
   type ApnsConfig,
   apns,
@@ -46,7 +47,7 @@ import type { KeySource } from './platform/key-ring.ts';
 import { type ServiceGrant, serviceTokensForm } from './platform/service-tokens.ts';
 import type { TlsFiles } from './platform/tls-files.ts';
 
-export interface Config {
+export interface Config extends EdgeConfig {
   readonly mode: 'development' | 'production';
   /** Whether a proxy in front ends TLS, so that cleartext off loopback is meant. */
   readonly proxyEndsTls: boolean;
@@ -102,7 +103,6 @@ export interface Config {
   readonly serviceTokens: readonly ServiceGrant[];
   /** The path of a file in their place. */
   readonly serviceTokensFile: string | undefined;
-  readonly minimumVersions: Readonly<Record<Platform, ClientVersion>>;
   readonly pendingVersions: Readonly<Partial<Record<Platform, ClientVersion>>>;
   readonly updateUrls: Readonly<Partial<Record<Platform, string>>>;
   readonly geoipCity: string | undefined;
@@ -112,13 +112,11 @@ export interface Config {
   /** The path of a list of breached passwords, besides the bundled one. */
   readonly breachedPasswords: string | undefined;
   readonly trustedProxies: TrustedProxies;
-  readonly allowedOrigins: readonly string[];
   readonly reflection: boolean;
   readonly hashesAtOnce: number;
   readonly logLevel: string;
   /** What asks even a trusted device for a code. */
   readonly stepUpOn: readonly StepUp[];
-  readonly callLimits: CallLimits;
   readonly limits: Limits;
 }
 
@@ -173,6 +171,25 @@ export function readCommandConfig(env: Environment): CommandConfig {
   };
 }
 
+/** What the edge must know: no more, for it may run where no server does. */
+export interface EdgeConfig {
+  readonly edge: EdgeSettings;
+  readonly minimumVersions: Readonly<Record<Platform, ClientVersion>>;
+  readonly allowedOrigins: readonly string[];
+  readonly callLimits: CallLimits;
+}
+
+export function readEdgeConfig(env: Environment): EdgeConfig {
+  return {
+    edge: edge(env, publicAddress(env)),
+    minimumVersions: minimumVersions(env, 'COUNTERSIGN_MINIMUM_CLIENT_VERSION', '2.3'),
+    allowedOrigins: allowedOrigins(env, 'COUNTERSIGN_ALLOWED_ORIGINS'),
+    callLimits: callLimits(env),
+  };
+}
+
+const publicAddress = (env: Environment) => address(env, 'COUNTERSIGN_PUBLIC_ADDRESS', '127.0.0.1:8080');
+
 /** Reads and checks the whole environment. Throws ConfigError at the first setting that is missing or wrong. */
 export function readConfig(given: Environment): Config {
   const config = readSettings(given);
@@ -196,7 +213,7 @@ export function readSettings(given: Environment): Config {
     mode,
     proxyEndsTls: oneOf(env, 'COUNTERSIGN_PROXY_ENDS_TLS', ['yes', 'no'], 'no') === 'yes',
     unknownSettings: [],
-    publicAddress: address(env, 'COUNTERSIGN_PUBLIC_ADDRESS', '127.0.0.1:8080'),
+    publicAddress: publicAddress(env),
     internalAddress: address(env, 'COUNTERSIGN_INTERNAL_ADDRESS', '127.0.0.1:9090'),
     publicTls: tls(env, { cert: 'COUNTERSIGN_PUBLIC_TLS_CERT', key: 'COUNTERSIGN_PUBLIC_TLS_KEY' }),
     internalTls: tls(env, {
@@ -241,7 +258,6 @@ export function readSettings(given: Environment): Config {
     developmentServiceToken: command.serviceToken,
     serviceTokensFile: serviceTokensFile(env, 'COUNTERSIGN_SERVICE_TOKENS_FILE'),
     serviceTokens: serviceTokens(env, 'COUNTERSIGN_SERVICE_TOKENS', 'COUNTERSIGN_SERVICE_TOKENS_FILE'),
-    minimumVersions: minimumVersions(env, 'COUNTERSIGN_MINIMUM_CLIENT_VERSION', '2.3'),
     pendingVersions: perPlatform(env, 'COUNTERSIGN_PENDING_CLIENT_VERSION', version),
     updateUrls: perPlatform(env, 'COUNTERSIGN_UPDATE_URL', webUrl),
     geoipCity: env['COUNTERSIGN_GEOIP_CITY'] || undefined,
@@ -250,14 +266,13 @@ export function readSettings(given: Environment): Config {
     geoipAnonymousIp: env['COUNTERSIGN_GEOIP_ANONYMOUS_IP'] || undefined,
     breachedPasswords: env['COUNTERSIGN_BREACHED_PASSWORDS'] || undefined,
     trustedProxies: trustedProxies(env, 'COUNTERSIGN_TRUSTED_PROXIES', 'loopback'),
-    allowedOrigins: allowedOrigins(env, 'COUNTERSIGN_ALLOWED_ORIGINS'),
     reflection: oneOf(env, 'COUNTERSIGN_REFLECTION', ['on', 'off'], 'on') === 'on',
     // Node's thread pool computes them, and checks tokens too: one thread is left for that.
     hashesAtOnce: integer(env, 'COUNTERSIGN_HASHES_AT_ONCE', coresToHash(env), 1, threadPoolSize(env) - 1),
     logLevel: oneOf(env, 'COUNTERSIGN_LOG_LEVEL', ['debug', 'info', 'warn', 'error', 'silent'], 'info'),
     stepUpOn: stepUpOn(env, 'COUNTERSIGN_STEP_UP_ON'),
-    callLimits: callLimits(env),
     limits: limits(env),
+    ...readEdgeConfig(env),
   };
   const unknownSettings = Object.keys(given).filter((name) => name.startsWith('COUNTERSIGN_') && !asked.has(name));
   return Object.freeze({ ...config, unknownSettings });

@@ -57,11 +57,11 @@ export interface RoutesOptions {
 }
 
 /** A message is a few hundred bytes; what is larger is no request of ours. */
-const readMaxBytes = 64 * 1024;
+export const readMaxBytes = 64 * 1024;
 /** Of an import, a thousand accounts. */
 const largerMessages = new Map([[Accounts.method.batchImportAccounts as DescMethod, 1024 * 1024]]);
-const jwksPath = '/.well-known/jwks.json';
-const publicServices = [TwoStepAuth, TrustedDevices, LoginActivity, Account];
+export const jwksPath = '/.well-known/jwks.json';
+export const publicServices = [TwoStepAuth, TrustedDevices, LoginActivity, Account];
 const internalServices = [Accounts, Sessions, Support];
 
 /** For apps, and for who opens a link of an e-mail. */

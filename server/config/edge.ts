@@ -1,0 +1,51 @@
+// Where the edge stands, and what it stands in front of. The server only knows that these settings exist: what they say is read by
+// edge/, which may run on another machine, so no file is looked at here.
+
+import { type Address, address, type Environment, integer, matching, oneOf, refuse } from '../environment.ts';
+
+export interface EdgeSettings {
+  readonly address: Address;
+  /** The public listeners of the replicas, cleartext. */
+  readonly replicas: readonly Address[];
+  /** The path of a PEM file with a certificate, its chain and its key. */
+  readonly certificate: string | undefined;
+  readonly metricsAddress: Address;
+  /** Whether a TCP balancer in front says by the PROXY protocol who the client is. */
+  readonly proxyProtocol: boolean;
+  /** Open connections of clients, in all. */
+  readonly connections: number;
+  /** Of those, from one IPv4 address or IPv6 /64; and as many new ones in 10 s. */
+  readonly connectionsPerAddress: number;
+  /** The user that it becomes where it is started as root. */
+  readonly user: string | undefined;
+}
+
+/** @param publicAddress where one replica on this machine would be. */
+export function edge(env: Environment, publicAddress: Address): EdgeSettings {
+  return {
+    address: address(env, 'COUNTERSIGN_EDGE_ADDRESS', '127.0.0.1:8443'),
+    replicas: replicas(env, 'COUNTERSIGN_EDGE_REPLICAS') ?? [publicAddress],
+    certificate: env['COUNTERSIGN_EDGE_CERTIFICATE'] || undefined,
+    metricsAddress: address(env, 'COUNTERSIGN_EDGE_METRICS_ADDRESS', '127.0.0.1:8405'),
+    proxyProtocol: oneOf(env, 'COUNTERSIGN_EDGE_PROXY_PROTOCOL', ['yes', 'no'], 'no') === 'yes',
+    // Each takes two file descriptors, and many systems give a process 20,000.
+    connections: integer(env, 'COUNTERSIGN_EDGE_CONNECTIONS', 8_000, 10, 1_000_000),
+    // Every open app holds one, and an office or a carrier may put many people behind one address.
+    connectionsPerAddress: integer(env, 'COUNTERSIGN_EDGE_CONNECTIONS_PER_ADDRESS', 1_000, 1, 1_000_000),
+    user: matching(env, 'COUNTERSIGN_EDGE_USER', /^[a-z_][a-z0-9_-]{0,31}$/, 'the name of a user such as haproxy'),
+  };
+}
+
+function replicas(env: Environment, name: string): readonly Address[] | undefined {
+  const text = env[name];
+  if (text === undefined || text === '') return undefined;
+  const entries = text.split(',').map((entry) => entry.trim());
+  const takes = 'host:port of each replica, separated by commas, each once';
+  // Names become words of HAProxy's configuration.
+  if (
+    new Set(entries).size < entries.length ||
+    !entries.every((entry) => /^(\[[0-9a-fA-F:]+\]|[\w.-]+):\d+$/.test(entry))
+  )
+    return refuse(name, takes);
+  return entries.map((entry) => address({ [name]: entry }, name, '127.0.0.1:8080'));
+}

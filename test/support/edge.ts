@@ -1,0 +1,80 @@
+// The edge as an operator runs it, HAProxy with a rendered configuration, over replicas that a test has started. It must not know
+// what they serve.
+
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { haproxyPath, startHAProxy } from '../../edge/haproxy.ts';
+import { type Parameters, render } from '../../edge/render.ts';
+import { readEdgeConfig } from '../../server/config.ts';
+import { createAuthority, thisMachine } from './certificate.ts';
+import { ensureInstalled } from './debian-packages.ts';
+import { freePort } from './free-port.ts';
+
+export interface Edge {
+  /** `https://127.0.0.1:PORT`. */
+  readonly url: string;
+  readonly port: number;
+  /** PEM, to be trusted. */
+  readonly ca: string;
+  /** Of HAProxy's master process; its workers come and go with each reload. */
+  readonly pid: number;
+  readonly metricsUrl: string;
+  /** Where its configuration and its sockets are. */
+  readonly folder: string;
+  /** Loads the configuration anew, over other replicas where they are given. Resolves once the new one serves. */
+  reload(replicas?: readonly string[]): Promise<void>;
+  stop(): Promise<void>;
+  /** Everything that it wrote so far: a line of JSON a call. */
+  log(): string;
+}
+
+export interface EdgeOptions {
+  /** Public listeners of replicas: `host:port`, or their URLs. */
+  readonly replicas: readonly string[];
+  /** Settings, as an operator would set them. */
+  readonly env?: Readonly<Record<string, string>>;
+  /** HAProxy's times, where they are not those of production. */
+  readonly parameters?: Partial<Parameters>;
+}
+
+export const hasHaproxy = (): Promise<boolean> => ensureInstalled([haproxyPath], ['haproxy']);
+
+/** Undefined where there is no HAProxy and it may not be installed, which is said. It ends with this process. */
+export async function startEdge(options: EdgeOptions): Promise<Edge | undefined> {
+  if (!(await hasHaproxy())) return undefined;
+  const folder = await mkdtemp(join(tmpdir(), 'countersign-edge-'));
+  const authority = createAuthority();
+  const certificate = authority.issue(thisMachine);
+  const pem = join(folder, 'certificate.pem');
+  await writeFile(pem, `${certificate.cert}${certificate.key}`, { mode: 0o600 });
+  const port = await freePort();
+  const metricsPort = await freePort();
+  const write = (replicas: readonly string[]) => {
+    const config = readEdgeConfig({
+      COUNTERSIGN_EDGE_ADDRESS: `127.0.0.1:${port}`,
+      COUNTERSIGN_EDGE_METRICS_ADDRESS: `127.0.0.1:${metricsPort}`,
+      COUNTERSIGN_EDGE_REPLICAS: replicas.map((each) => each.replace(/^https?:\/\//, '')).join(','),
+      ...options.env,
+    });
+    return render(config, pem, folder, options.parameters);
+  };
+  const haproxy = await startHAProxy(await write(options.replicas));
+  return {
+    url: `https://127.0.0.1:${port}`,
+    port,
+    ca: authority.cert,
+    pid: haproxy.pid,
+    metricsUrl: `http://127.0.0.1:${metricsPort}/metrics`,
+    folder,
+    reload: async (replicas) => {
+      if (replicas !== undefined) await write(replicas);
+      await haproxy.reload();
+    },
+    stop: async () => {
+      await haproxy.stop();
+      await rm(folder, { recursive: true, force: true });
+    },
+    log: haproxy.log,
+  };
+}
