@@ -100,7 +100,7 @@ export async function render(
 
 /** A line that is nothing but a value may become several, or none. */
 function fill(template: string, values: Readonly<Record<string, string>>): string {
-  const valueOf = (name: string) => {
+  const named = (name: string) => {
     const value = values[name];
     if (value === undefined) throw new Error(`the template asks for ${name}`);
     return value;
@@ -109,8 +109,8 @@ function fill(template: string, values: Readonly<Record<string, string>>): strin
     .split('\n')
     .flatMap((line) => {
       const [, indent = '', name] = /^( *)\{\{(\w+)\}\}$/.exec(line) ?? [];
-      if (name === undefined) return [line.replaceAll(/\{\{(\w+)\}\}/g, (_, each: string) => valueOf(each))];
-      const value = valueOf(name);
+      if (name === undefined) return [line.replaceAll(/\{\{(\w+)\}\}/g, (_, each: string) => named(each))];
+      const value = named(name);
       return value === '' ? [] : value.split('\n').map((each) => (each === '' ? '' : indent + each));
     })
     .join('\n');

@@ -32,10 +32,16 @@ export interface Refusal {
   readonly minimumVersion: string | undefined;
 }
 
+/** What a client over TLS has to trust, in PEM: the path of a file, and what stands in it. */
+export interface Trust {
+  readonly path: string;
+  readonly pem: string;
+}
+
 export type Answer = { readonly ok: Json } | { readonly refused: Refusal };
 
 export interface Driver {
-  /** Calls an RPC of the listener at `url`. Rejects only where no answer came. */
+  /** Calls an RPC of the listener at `url`, of which `https:` has no reflection. Rejects only where no answer came. */
   call(url: string, call: Call): Promise<Answer>;
   close(): void;
 }

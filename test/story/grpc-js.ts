@@ -4,9 +4,9 @@ import { fromBinary } from '@bufbuild/protobuf';
 import { credentials, loadPackageDefinition, Metadata, type ServiceError, status } from '@grpc/grpc-js';
 import { loadSync } from '@grpc/proto-loader';
 import { StatusSchema } from '../../gen/google/rpc/status_pb.ts';
-import { type Answer, type Driver, type Json, refusalOf } from './driver.ts';
+import { type Answer, type Driver, type Json, refusalOf, type Trust } from './driver.ts';
 
-export function grpcJs(): Driver {
+export function grpcJs(trust?: Trust): Driver {
   const definition = loadSync(
     [
       'countersign/v1/two_step_auth.proto',
@@ -25,7 +25,10 @@ export function grpcJs(): Driver {
   const clientOf = (url: string, service: string) => {
     const key = `${url} ${service}`;
     const Client = service.split('.').reduce((at: Json, name) => at[name], root);
-    const client = clients.get(key) ?? new Client(new URL(url).host, credentials.createInsecure());
+    const { protocol, host } = new URL(url);
+    const how =
+      protocol === 'https:' ? credentials.createSsl(Buffer.from(trust?.pem ?? '')) : credentials.createInsecure();
+    const client = clients.get(key) ?? new Client(host, how);
     clients.set(key, client);
     return client;
   };

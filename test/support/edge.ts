@@ -4,6 +4,13 @@
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import {
+  createConnectTransport,
+  createGrpcTransport,
+  createGrpcWebTransport,
+  type GrpcTransportOptions,
+} from '@connectrpc/connect-node';
+import { type AppClient, createAppClient } from '../../clients/app/client.ts';
 import { haproxyPath, startHAProxy } from '../../edge/haproxy.ts';
 import { type Parameters, render } from '../../edge/render.ts';
 import { readEdgeConfig } from '../../server/config.ts';
@@ -25,9 +32,28 @@ export interface Edge {
   /** Loads the configuration anew, over other replicas where they are given. Resolves once the new one serves. */
   reload(replicas?: readonly string[]): Promise<void>;
   stop(): Promise<void>;
+  /** The client of one more app. */
+  appClient(how?: {
+    readonly protocol?: keyof typeof transports;
+    readonly json?: boolean;
+    /** Where its connections come from: any of 127.0.0.0/8. */
+    readonly localAddress?: string;
+  }): AppClient;
   /** Everything that it wrote so far: a line of JSON a call. */
   log(): string;
 }
+
+/** How connect-node speaks, over HTTP/2. */
+const transports = {
+  connect: (options: GrpcTransportOptions) => createConnectTransport({ ...options, httpVersion: '2' }),
+  grpc: createGrpcTransport,
+  'grpc-web': (options: GrpcTransportOptions) => createGrpcWebTransport({ ...options, httpVersion: '2' }),
+};
+
+/** Every way to speak to it. */
+export const ways = (['connect', 'grpc', 'grpc-web'] as const).flatMap((protocol) =>
+  [false, true].map((json) => ({ protocol, json })),
+);
 
 export interface EdgeOptions {
   /** Public listeners of replicas: `host:port`, or their URLs. */
@@ -60,10 +86,25 @@ export async function startEdge(options: EdgeOptions): Promise<Edge | undefined>
     return render(config, pem, folder, options.parameters);
   };
   const haproxy = await startHAProxy(await write(options.replicas));
+  const url = `https://127.0.0.1:${port}`;
+  const ca = authority.cert;
   return {
-    url: `https://127.0.0.1:${port}`,
+    url,
     port,
-    ca: authority.cert,
+    ca,
+    appClient: ({ protocol = 'connect', json = false, ...more } = {}) =>
+      createAppClient({
+        transport: (needs) =>
+          transports[protocol]({
+            baseUrl: url,
+            useBinaryFormat: !json,
+            nodeOptions: { ca, ...more },
+            ...needs,
+          }),
+        clientVersion: '2.3',
+        platform: 'ios',
+        timeoutMs: 20_000,
+      }),
     pid: haproxy.pid,
     metricsUrl: `http://127.0.0.1:${metricsPort}/metrics`,
     folder,
