@@ -1,0 +1,107 @@
+// Streams through the edge: they outlive every one of its time-outs, end with their client, and move when the edge is loaded anew.
+
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
+import { Channel } from '../../gen/countersign/v1/challenge_pb.ts';
+import { type Edge, hasHaproxy, startEdge, ways } from '../support/edge.ts';
+import { iphone, startTestServer, type TestAccount, type TestDevice, type TestServer } from '../support/server.ts';
+import { watch } from '../support/watch.ts';
+
+const hasIt = await hasHaproxy();
+let server: TestServer;
+beforeAll(async () => {
+  if (hasIt) server = await startTestServer({ COUNTERSIGN_CHALLENGES_PER_HOUR: '1000' });
+});
+afterAll(() => server?.stop());
+
+/** Every time-out that a stream could run into. The server's keep-alives come every 20 s: too seldom for these. */
+const timeoutMs = 2_000;
+const times = ['requestTimeout', 'bodyTimeout', 'keepAliveTimeout', 'clientTimeout', 'serverTimeout'] as const;
+const parameters = Object.fromEntries(times.map((name) => [name, `${timeoutMs}ms`]));
+
+async function edgeOver(options: Partial<Parameters<typeof startEdge>[0]> = {}): Promise<Edge> {
+  const edge = await startEdge({ replicas: [server.publicUrl], ...options });
+  if (edge === undefined) throw new Error('no HAProxy');
+  onTestFinished(() => edge.stop());
+  return edge;
+}
+
+/** Something that the account's apps are told, as soon as they watch. */
+async function knock(account: TestAccount): Promise<void> {
+  const client = server.appClient();
+  const { result } = await client.twoStepAuth.signIn({ ...account, device: iphone });
+  if (result.case !== 'challengeGrant') throw new Error('no challenge');
+  const { challengeToken, challenge } = result.value;
+  if (challenge?.defaultChannel === Channel.APP) return;
+  await client.twoStepAuth.sendCode({ challengeToken, channel: Channel.APP });
+}
+
+/** A device that reads its stream once: what it hears, and how that ends. */
+async function open(edge: Edge, way: (typeof ways)[number], { session }: TestDevice) {
+  const client = edge.appClient(way);
+  client.useSession(session);
+  const heard: (string | undefined)[] = [];
+  const ended = (async () => {
+    for await (const { event } of client.trustedDevices.watchDevice({}, { timeoutMs: 0 })) heard.push(event.case);
+  })();
+  ended.catch(() => {});
+  await vi.waitFor(() => expect(heard).not.toEqual([]), { timeout: 10_000 });
+  return { way, heard, ended };
+}
+
+describe.skipIf(!hasIt)('a stream through the edge', () => {
+  test('outlives every time-out, though its client only reads, in every protocol', async () => {
+    const edge = await edgeOver({ parameters });
+    const account = await server.createAccount();
+    const devices: [(typeof ways)[number], TestDevice][] = [];
+    for (const way of ways) devices.push([way, await server.signInNewDevice(account)]);
+    const opened = await Promise.all(devices.map(([way, device]) => open(edge, way, device)));
+    const since = performance.now();
+    while (performance.now() - since < 3 * timeoutMs) {
+      await knock(account);
+      await sleep(timeoutMs / 4);
+    }
+    for (const { way, heard } of opened) {
+      const before = heard.length;
+      await knock(account);
+      await vi.waitFor(() => expect([way, heard.length > before]).toEqual([way, true]), { timeout: 10_000 });
+    }
+    // It is what they hear that keeps them: where nothing comes, they are cut.
+    for (const { ended } of opened) await expect(ended).rejects.toThrow();
+  });
+
+  test('ends at the replica when its client goes', async () => {
+    const edge = await edgeOver();
+    const account = await server.createAccount();
+    const { session } = await server.signInNewDevice(account);
+    const rows = () => server.query('select from open_stream where device_id = $1', [session.deviceId]);
+    for (const way of ways) {
+      const client = edge.appClient(way);
+      client.useSession(session);
+      const watcher = watch(client);
+      await watcher.opened(server, session.deviceId);
+      await watcher.stop();
+      await vi.waitFor(async () => expect(await rows()).toEqual([]), { timeout: 10_000 });
+    }
+  });
+
+  test('comes back by itself when the edge is loaded anew, and misses nothing', async () => {
+    const edge = await edgeOver({ parameters: { hardStopAfter: '1s' } });
+    const account = await server.createAccount();
+    const { session } = await server.signInNewDevice(account);
+    const client = edge.appClient();
+    client.useSession(session);
+    const watcher = watch(client);
+    await watcher.opened(server, session.deviceId);
+    for (let reloads = 1; reloads <= 2; reloads++) {
+      await edge.reload();
+      await knock(account);
+      await watcher.next('codeArrived', reloads);
+      // The former process cuts what has not moved.
+      await sleep(1_500);
+    }
+    await knock(account);
+    await watcher.next('codeArrived', 3);
+    await watcher.stop();
+  });
+});
