@@ -21,7 +21,7 @@ export interface HAProxy {
 /** @throws Error with HAProxy's words, where the configuration is none. */
 export async function checkConfiguration(path: string): Promise<void> {
   try {
-    await promisify(execFile)(haproxyPath, ['-c', '-q', '-f', path]);
+    await promisify(execFile)(haproxyPath, ['-c', '-f', path]);
   } catch (error) {
     const words = error instanceof Error && 'stderr' in error ? String(error.stderr) : String(error);
     throw new Error(`HAProxy does not take ${path}:\n${words}`);

@@ -57,19 +57,23 @@ export async function render(
   const values: Readonly<Record<string, string>> = {
     ...parameters,
     ...times,
-    folder: home,
+    folder: unquoted(home),
     connections: String(edge.connections),
     connectionsPerAddress: String(edge.connectionsPerAddress),
-    user: edge.user === undefined ? '' : `user ${edge.user}`,
+    user: edge.user === undefined ? '' : userRules(edge.user),
     answers: [...groups]
       .map(([wire, files]) =>
-        [`http-errors ${wire}`, ...files.map(({ status, path }) => `    errorfile ${status} ${path}`), ''].join('\n'),
+        [
+          `http-errors ${wire}`,
+          ...files.map(({ status, path }) => `    errorfile ${status} '${unquoted(path)}'`),
+          '',
+        ].join('\n'),
       )
       .join('\n'),
     bind: binds(edge.address)
       .map(
         (at) =>
-          `bind ${at} ssl crt ${resolve(certificate)} alpn h2,http/1.1 tcp-ut 30s${edge.proxyProtocol ? ' accept-proxy' : ''}`,
+          `bind ${at} ssl crt '${unquoted(resolve(certificate))}' alpn h2,http/1.1 tcp-ut 30s${edge.proxyProtocol ? ' accept-proxy' : ''}`,
       )
       .join('\n'),
     // Who the client is, the PROXY protocol says after the connection is made.
@@ -154,6 +158,16 @@ function binds({ host, port }: Address): readonly string[] {
 
 export function hostAndPort({ host, port }: Address): string {
   return `${isIPv6(host) ? `[${host}]` : host}:${port}`;
+}
+
+/** Its sockets have to be its own, for its processes speak to each other over them. */
+function userRules({ name, group }: { readonly name: string; readonly group: string }): string {
+  return [`user ${name}`, `group ${group}`, `unix-bind user ${name} mode 600`].join('\n');
+}
+
+/** As it stands between single quotes. */
+function unquoted(path: string): string {
+  return path.replaceAll("'", "'\\''");
 }
 
 /** As metrics and the log name a replica. */

@@ -17,7 +17,7 @@ export interface EdgeSettings {
   /** Of those, from one IPv4 address or IPv6 /64; and as many new ones in 10 s. */
   readonly connectionsPerAddress: number;
   /** The user that it becomes where it is started as root. */
-  readonly user: string | undefined;
+  readonly user: { readonly name: string; readonly group: string } | undefined;
 }
 
 /** @param publicAddress where one replica on this machine would be. */
@@ -32,8 +32,22 @@ export function edge(env: Environment, publicAddress: Address): EdgeSettings {
     connections: integer(env, 'COUNTERSIGN_EDGE_CONNECTIONS', 8_000, 10, 1_000_000),
     // Every open app holds one, and an office or a carrier may put many people behind one address.
     connectionsPerAddress: integer(env, 'COUNTERSIGN_EDGE_CONNECTIONS_PER_ADDRESS', 1_000, 1, 1_000_000),
-    user: matching(env, 'COUNTERSIGN_EDGE_USER', /^[a-z_][a-z0-9_-]{0,31}$/, 'the name of a user such as haproxy'),
+    user: user(env, 'COUNTERSIGN_EDGE_USER'),
   };
+}
+
+/** `user:group`, or a user whose group has its name. */
+function user(env: Environment, name: string): EdgeSettings['user'] {
+  const form = /^[a-z_][a-z0-9_-]{0,31}(:[a-z_][a-z0-9_-]{0,31})?$/;
+  const text = matching(
+    env,
+    name,
+    form,
+    'the name of a user such as haproxy, or of a user and a group: nobody:nogroup',
+  );
+  if (text === undefined) return undefined;
+  const [own = '', group = own] = text.split(':');
+  return { name: own, group };
 }
 
 function replicas(env: Environment, name: string): readonly Address[] | undefined {

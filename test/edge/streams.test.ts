@@ -15,7 +15,7 @@ beforeAll(async () => {
 afterAll(() => server?.stop());
 
 /** Every time-out that a stream could run into. The server's keep-alives come every 20 s: too seldom for these. */
-const timeoutMs = 2_000;
+const timeoutMs = 1_200;
 const times = ['requestTimeout', 'bodyTimeout', 'keepAliveTimeout', 'clientTimeout', 'serverTimeout'] as const;
 const parameters = Object.fromEntries(times.map((name) => [name, `${timeoutMs}ms`]));
 

@@ -10,6 +10,7 @@ import { promisify } from 'node:util';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ensureInstalled } from '../support/debian-packages.ts';
 import { eventually } from '../support/eventually.ts';
+import { detailsContract, generate, hasPython, makePython } from '../support/generated-callers.ts';
 import { startTestServer, type TestServer } from '../support/server.ts';
 
 const execute = promisify(execFile);
@@ -19,23 +20,8 @@ const contract = [
   'countersign/internal/v1/sessions.proto',
   'countersign/v1/device.proto',
   'countersign/v1/location.proto',
-  'buf/validate/validate.proto',
-  'google/rpc/error_details.proto',
-  'google/rpc/status.proto',
+  ...detailsContract,
 ];
-
-/** @param plugin writes the services, beside the messages that protoc itself writes. */
-async function generate(language: string, plugin: string, folder: string): Promise<void> {
-  const service = `grpc_${language}`;
-  await execute('/usr/bin/protoc', [
-    `--proto_path=${join(root, 'proto')}`,
-    `--proto_path=${join(root, 'node_modules/google-proto-files')}`,
-    `--${language}_out=${folder}`,
-    `--plugin=protoc-gen-${service}=${plugin}`,
-    `--${service}_out=${folder}`,
-    ...contract,
-  ]);
-}
 
 const jars = [
   ...['api', 'context', 'core', 'netty', 'protobuf', 'protobuf-lite', 'stub'].map((part) => `grpc-${part}`),
@@ -53,14 +39,8 @@ interface Language {
 
 const languages: Readonly<Record<string, Language>> = {
   Python: {
-    isThere: await ensureInstalled(
-      ['/usr/bin/protoc', '/usr/bin/grpc_python_plugin', '/usr/lib/python3/dist-packages/grpc/__init__.py'],
-      ['protobuf-compiler', 'protobuf-compiler-grpc', 'python3-grpcio', 'python3-protobuf'],
-    ),
-    make: async (folder) => {
-      await generate('python', '/usr/bin/grpc_python_plugin', folder);
-      return ['/usr/bin/env', `PYTHONPATH=${folder}`, '/usr/bin/python3', 'test/callers/follow_revocations.py'];
-    },
+    isThere: await hasPython(),
+    make: (folder) => makePython('test/callers/follow_revocations.py', contract, folder),
   },
   Java: {
     isThere: await ensureInstalled(
@@ -75,7 +55,7 @@ const languages: Readonly<Record<string, Language>> = {
       const sources = join(folder, 'sources');
       const classes = join(folder, 'classes');
       await Promise.all([sources, classes].map((path) => mkdir(path)));
-      await generate('java', '/usr/bin/grpc_java_plugin', sources);
+      await generate('java', '/usr/bin/grpc_java_plugin', contract, sources);
       const generated = (await readdir(sources, { recursive: true })).filter((path) => path.endsWith('.java'));
       const classPath = [classes, ...jars].join(delimiter);
       const files = ['test/callers/FollowRevocations.java', ...generated.map((path) => join(sources, path))];

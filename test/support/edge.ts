@@ -24,6 +24,8 @@ export interface Edge {
   readonly port: number;
   /** PEM, to be trusted. */
   readonly ca: string;
+  /** Of a file with the same. */
+  readonly caPath: string;
   /** Of HAProxy's master process; its workers come and go with each reload. */
   readonly pid: number;
   readonly metricsUrl: string;
@@ -74,24 +76,27 @@ export async function startEdge(options: EdgeOptions): Promise<Edge | undefined>
   const certificate = authority.issue(thisMachine);
   const pem = join(folder, 'certificate.pem');
   await writeFile(pem, `${certificate.cert}${certificate.key}`, { mode: 0o600 });
-  const port = await freePort();
+  const caPath = join(folder, 'ca.pem');
+  await writeFile(caPath, authority.cert);
+  const freeOne = await freePort();
   const metricsPort = await freePort();
-  const write = (replicas: readonly string[]) => {
-    const config = readEdgeConfig({
-      COUNTERSIGN_EDGE_ADDRESS: `127.0.0.1:${port}`,
+  const configOver = (replicas: readonly string[]) =>
+    readEdgeConfig({
+      COUNTERSIGN_EDGE_ADDRESS: `127.0.0.1:${freeOne}`,
       COUNTERSIGN_EDGE_METRICS_ADDRESS: `127.0.0.1:${metricsPort}`,
       COUNTERSIGN_EDGE_REPLICAS: replicas.map((each) => each.replace(/^https?:\/\//, '')).join(','),
       ...options.env,
     });
-    return render(config, pem, folder, options.parameters);
-  };
+  const write = (replicas: readonly string[]) => render(configOver(replicas), pem, folder, options.parameters);
   const haproxy = await startHAProxy(await write(options.replicas));
+  const { port } = configOver(options.replicas).edge.address;
   const url = `https://127.0.0.1:${port}`;
   const ca = authority.cert;
   return {
     url,
     port,
     ca,
+    caPath,
     appClient: ({ protocol = 'connect', json = false, ...more } = {}) =>
       createAppClient({
         transport: (needs) =>
