@@ -16,6 +16,9 @@ import { startDevelopmentPush } from './push.ts';
 
 export interface Development {
   readonly config: AppConfig;
+  /** What a person needs to call it. */
+  readonly known: { readonly serviceToken: string; readonly demoEmail: string; readonly demoPassword: string };
+  readonly mailboxUrl: string | undefined;
   /** Loads the demo account, where accounts are ours, and says, for a person, where everything is. */
   introduce(app: App): Promise<string>;
   stop(): Promise<void>;
@@ -58,6 +61,8 @@ export async function startDevelopment(config: Config, log: Logger): Promise<Dev
       signingKeys: config.signingKeys ?? keyMade(made.signingKey),
       serviceTokens: [...config.serviceTokens, { name: 'development', scopes, hash: hashServiceToken(serviceToken) }],
     },
+    known: { serviceToken, demoEmail, demoPassword: made.demoPassword },
+    mailboxUrl: mailbox?.webUrl,
     introduce: async (app) => {
       if (config.directory === undefined) await createDemo(app, made.demoPassword, log);
       return introduction(app, config, mailbox?.webUrl, serviceToken, made.demoPassword);

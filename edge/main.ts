@@ -1,0 +1,116 @@
+// `npm run edge`: HAProxy over replicas that run already, or over three of development mode that it starts itself. `npm run edge --
+// render FOLDER` writes what HAProxy is started with elsewhere.
+
+import { existsSync } from 'node:fs';
+import { mkdir, writeFile } from 'node:fs/promises';
+import { join, relative, resolve } from 'node:path';
+import { readConfig, readEdgeConfig } from '../server/config.ts';
+import { selfSigned } from '../server/development/certificate.ts';
+import { ConfigError, exitCodeOfConfigError } from '../server/environment.ts';
+import { checkConfiguration, haproxyPath, startHAProxy } from './haproxy.ts';
+import { hostAndPort, render } from './render.ts';
+import { type Replicas, startReplicas } from './replicas.ts';
+
+const installed = existsSync(haproxyPath);
+
+async function renderInto(folder: string): Promise<void> {
+  const config = readEdgeConfig(process.env);
+  const { certificate } = config.edge;
+  if (certificate === undefined) {
+    const name = 'COUNTERSIGN_EDGE_CERTIFICATE';
+    throw new ConfigError(`${name} is missing: the path of a PEM file with a certificate, its chain and its key`, [
+      name,
+    ]);
+  }
+  const path = await render(config, certificate, folder);
+  if (installed) await checkConfiguration(path);
+  process.stdout.write(`${path}\n${installed ? 'HAProxy takes it.\n' : 'HAProxy is not here to check it.\n'}`);
+}
+
+async function run(): Promise<void> {
+  if (!installed) {
+    throw new ConfigError(`there is no ${haproxyPath}: install HAProxy 2.6 or newer (apt-get install haproxy)`);
+  }
+  const { edge, ...config } = readEdgeConfig(process.env);
+  const { dataDir } = readConfig(process.env);
+  const folder = resolve(dataDir, 'edge');
+  await mkdir(folder, { recursive: true });
+  const url = `https://${hostAndPort(edge.address)}`;
+  const ownReplicas = !process.env['COUNTERSIGN_EDGE_REPLICAS'];
+  const replicas = ownReplicas ? await startReplicas(readConfig(process.env), url, folder) : undefined;
+  const stop = async () => replicas?.stop();
+  try {
+    const certificate = edge.certificate ?? (await makeCertificate(folder));
+    const over = { ...edge, replicas: replicas?.addresses ?? edge.replicas };
+    const haproxy = await startHAProxy(await render({ ...config, edge: over }, certificate, folder), (piece) =>
+      process.stdout.write(piece),
+    );
+    const rows = [
+      ['edge', url],
+      ['replicas', over.replicas.map(hostAndPort).join(', ')],
+      ['metrics', `http://${hostAndPort(edge.metricsAddress)}/metrics`],
+      ['configuration', relative('.', join(folder, 'haproxy.cfg'))],
+      ...(replicas?.rows ?? []),
+    ];
+    const trust = edge.certificate === undefined ? ` --cacert ${relative('.', join(folder, 'ca.pem'))}` : '';
+    process.stdout.write(
+      [
+        '',
+        'Countersign is serving behind its edge.',
+        '',
+        ...rows.map(([name = '', value]) => `  ${name.padEnd(14)}  ${value}`),
+        '',
+        'Reflection does not go through it, so a caller brings the contract:',
+        '',
+        `  npx buf curl${trust} --schema . -H 'countersign-client-version: 2.3' -H 'countersign-client-platform: ios' \\`,
+        ...exampleCall(url, replicas),
+        '',
+        'A line below is a call. Ctrl+C stops all of it.',
+        '',
+        '',
+      ].join('\n'),
+    );
+    const signal = new Promise<void>((done) => {
+      for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => done());
+    });
+    const ended = haproxy.exit.then(() => true);
+    const failed = await Promise.race([ended, signal.then(() => false)]);
+    // Ctrl+C reaches all processes of a terminal: HAProxy may end before we hear of it.
+    const asked = await Promise.race([signal.then(() => true), new Promise<false>((no) => setTimeout(no, 500, false))]);
+    await haproxy.stop();
+    if (failed && !asked) throw new Error('HAProxy has ended');
+  } finally {
+    await stop();
+  }
+}
+
+function exampleCall(url: string, replicas: Replicas | undefined): readonly string[] {
+  if (replicas === undefined) return [`    ${url}/countersign.v1.TwoStepAuth/GetSettings -d '{}'`];
+  const { demoEmail: email, demoPassword: password } = replicas.known;
+  const device = { display_name: 'My iPhone', model: 'iPhone 17', platform: 'PLATFORM_IOS' };
+  return [`    ${url}/countersign.v1.TwoStepAuth/SignIn \\`, `    -d '${JSON.stringify({ email, password, device })}'`];
+}
+
+/** For this machine, for a day, and its own authority. */
+async function makeCertificate(folder: string): Promise<string> {
+  const { cert, key } = selfSigned();
+  const path = join(folder, 'certificate.pem');
+  await writeFile(path, `${cert}${key}`, { mode: 0o600 });
+  await writeFile(join(folder, 'ca.pem'), cert);
+  return path;
+}
+
+async function main([command, folder, ...more]: readonly string[]): Promise<void> {
+  if (command === undefined) return run();
+  if (command === 'render' && folder !== undefined && more.length === 0) return renderInto(folder);
+  throw new ConfigError('usage: npm run edge, or npm run edge -- render FOLDER');
+}
+
+main(process.argv.slice(2)).then(
+  () => process.exit(0),
+  (error: unknown) => {
+    const words = error instanceof Error ? error.message : String(error);
+    process.stderr.write(`countersign: ${words}\n`);
+    process.exit(error instanceof ConfigError ? exitCodeOfConfigError : 1);
+  },
+);
