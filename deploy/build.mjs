@@ -20,9 +20,9 @@ const parts = [
   'edge',
   'gen',
   'server',
-].filter((part) => existsSync(join(root, part)));
+];
 /** What of it only `npm start`, or whoever changes the project, needs. */
-const left = ['server/development', 'server/directory/make-common-passwords.ts'];
+const left = ['edge/replicas.ts', 'server/development', 'server/directory/make-common-passwords.ts'];
 
 // Only a folder that this has made is taken away.
 if (existsSync(target) && readdirSync(target).length > 0 && !existsSync(join(target, 'deploy/is-serving.ts'))) {

@@ -5,11 +5,10 @@ import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
 import { readConfig, readEdgeConfig } from '../server/config.ts';
-import { selfSigned } from '../server/development/certificate.ts';
 import { ConfigError, exitCodeOfConfigError } from '../server/environment.ts';
 import { checkConfiguration, haproxyPath, startHAProxy } from './haproxy.ts';
 import { hostAndPort, render } from './render.ts';
-import { type Replicas, startReplicas } from './replicas.ts';
+import type { Replicas } from './replicas.ts';
 
 const installed = existsSync(haproxyPath);
 
@@ -37,7 +36,7 @@ async function run(): Promise<void> {
   await mkdir(folder, { recursive: true });
   const url = `https://${hostAndPort(edge.address)}`;
   const ownReplicas = !process.env['COUNTERSIGN_EDGE_REPLICAS'];
-  const replicas = ownReplicas ? await startReplicas(readConfig(process.env), url, folder) : undefined;
+  const replicas = ownReplicas ? await startDevelopmentReplicas(url, folder) : undefined;
   const stop = async () => replicas?.stop();
   try {
     const certificate = edge.certificate ?? (await makeCertificate(folder));
@@ -91,8 +90,15 @@ function exampleCall(url: string, replicas: Replicas | undefined): readonly stri
   return [`    ${url}/countersign.v1.TwoStepAuth/SignIn \\`, `    -d '${JSON.stringify({ email, password, device })}'`];
 }
 
+/** What `npm run build` makes has none of the parts of development. */
+async function startDevelopmentReplicas(url: string, folder: string): Promise<Replicas> {
+  const { startReplicas } = await import('./replicas.ts');
+  return startReplicas(readConfig(process.env), url, folder);
+}
+
 /** For this machine, for a day, and its own authority. */
 async function makeCertificate(folder: string): Promise<string> {
+  const { selfSigned } = await import('../server/development/certificate.ts');
   const { cert, key } = selfSigned();
   const path = join(folder, 'certificate.pem');
   await writeFile(path, `${cert}${key}`, { mode: 0o600 });

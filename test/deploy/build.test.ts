@@ -2,12 +2,13 @@
 
 import { execFile } from 'node:child_process';
 import { existsSync, globSync, readFileSync } from 'node:fs';
-import { chmod, mkdtemp, readFile, rename, rm, stat } from 'node:fs/promises';
+import { chmod, mkdir, mkdtemp, readFile, rename, rm, stat, writeFile } from 'node:fs/promises';
 import { createRequire } from 'node:module';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { selfSigned } from '../../server/development/certificate.ts';
 import { type MailServer, startMailServer } from '../support/mail-server.ts';
 import { createDatabase, type TestDatabase } from '../support/postgres.ts';
 import { productionEnv, programs } from '../support/processes.ts';
@@ -74,6 +75,19 @@ test('has the command', async () => {
   expect(stdout).toMatch(/^[\w-]+:[\w+/]{43}=$/m);
 });
 
+test("renders the edge's configuration", async () => {
+  const certificate = join(home, 'edge.pem');
+  const { cert, key } = selfSigned();
+  await writeFile(certificate, `${cert}${key}`, { mode: 0o644 });
+  const rendered = join(home, 'edge');
+  await mkdir(rendered);
+  await chmod(rendered, 0o777);
+  const env = { COUNTERSIGN_EDGE_CERTIFICATE: certificate, COUNTERSIGN_EDGE_REPLICAS: 'one:8080,two:8080' };
+  const { stdout } = await execute(node, ['edge/main.ts', 'render', rendered], { cwd: folder, env, ...user });
+  expect(stdout).toMatch(/haproxy\.cfg$/m);
+  expect(await readFile(join(rendered, 'haproxy.cfg'), 'utf8')).toContain('server two:8080 two:8080');
+});
+
 test('says in one line that it is for production', async () => {
   const program = start({ ...env(), COUNTERSIGN_MODE: '' });
   expect(await program.exit).toEqual({ code: 78, signal: null });
@@ -103,7 +117,9 @@ test('has no part of development, and all that its own parts import', async () =
   const missing = files.flatMap((path) => {
     const file = join(folder, path);
     const source = readFileSync(file, 'utf8');
-    const named = [...source.matchAll(/^(?:import|export|\} from) (?:[^'\n]* from )?'([^']+)'|import\('([^']+)'\)/gm)];
+    const named = [
+      ...source.matchAll(/^(?:import(?! type)|export|\} from) (?:[^'\n]* from )?'([^']+)'|import\('([^']+)'\)/gm),
+    ];
     return named.flatMap(([, from, later]) => {
       const name = from ?? later ?? '';
       if (name.startsWith('node:')) return [];
@@ -111,7 +127,11 @@ test('has no part of development, and all that its own parts import', async () =
       return found ? [] : [`${path}: ${name}`];
     });
   });
-  expect(missing).toEqual(['server/main.ts: ./development/development.ts']);
+  expect(missing.sort()).toEqual([
+    'edge/main.ts: ../server/development/certificate.ts',
+    'edge/main.ts: ./replicas.ts',
+    'server/main.ts: ./development/development.ts',
+  ]);
 });
 
 /** Whether a package that a file names is there. */

@@ -9,7 +9,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { describe, expect, onTestFinished, test } from 'vitest';
+import { checkConfiguration } from '../../edge/haproxy.ts';
 import { readConfig } from '../../server/config.ts';
+import { createAuthority, thisMachine } from '../support/certificate.ts';
+import { hasHaproxy } from '../support/edge.ts';
 import { productionEnv } from '../support/processes.ts';
 import { settingNames } from '../support/setting-names.ts';
 
@@ -148,6 +151,24 @@ describe('the site of containers', () => {
     for (const [, replica] of replicas) expect(replica.environment?.['COUNTERSIGN_TRUSTED_PROXIES']).toBe(address);
   });
 });
+
+test.skipIf(!(await hasHaproxy()))(
+  'the edge of the site is rendered by its command, and HAProxy takes it',
+  async () => {
+    const folder = await mkdtemp(join(tmpdir(), 'countersign-site-edge-'));
+    onTestFinished(() => rm(folder, { recursive: true, force: true }));
+    const { cert, key } = createAuthority().issue(thisMachine);
+    await writeFile(join(folder, 'edge.pem'), `${cert}${key}`);
+    const { command = [], environment = {} } = site.services['edge-configuration'] ?? {};
+    const here = (path: string) => path.replace(/^\/(etc\/countersign|edge$)/, folder);
+    const env = Object.fromEntries(Object.entries(environment).map(([name, value]) => [name, here(value)]));
+    const [program, ...args] = command.map(here);
+    expect(program).toBe('node');
+    expect(manifest.scripts['edge']).toBe(command.slice(0, 2).join(' '));
+    await execute(process.execPath, args, { cwd: root, env });
+    await checkConfiguration(join(folder, 'haproxy.cfg'));
+  },
+);
 
 describe('the unit of systemd', () => {
   const analyze = '/usr/bin/systemd-analyze';

@@ -7,11 +7,12 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
-import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import type { AppClient } from '../../clients/app/client.ts';
 import { Channel } from '../../gen/countersign/v1/challenge_pb.ts';
 import { ensureInstalled } from '../support/debian-packages.ts';
 import { startDebianPostgres } from '../support/debian-postgres.ts';
+import { hasHaproxy, startEdge } from '../support/edge.ts';
 import { type MailServer, startMailServer } from '../support/mail-server.ts';
 import { blocksOf, terminal } from '../support/pages.ts';
 import { productionEnv, programs, type ServerProgram } from '../support/processes.ts';
@@ -24,6 +25,7 @@ const root = join(import.meta.dirname, '../..');
 const guide = await readFile(join(root, 'docs/operating.md'), 'utf8');
 
 const binaries = '/usr/lib/postgresql/15/bin';
+const hasEdge = await hasHaproxy();
 const hasPostgres = await ensureInstalled([join(binaries, 'initdb'), join(binaries, 'pg_dump')], ['postgresql-15']);
 
 // A dump is made by the programs of the server's own version: the embedded PostgreSQL has none.
@@ -157,13 +159,24 @@ describe('what is watched', () => {
   });
   afterAll(() => server.stop());
 
-  const named = () => [...new Set(guide.match(/\b(countersign|nodejs|process)_[a-z0-9_]+\b/g))];
+  const named = (of = /\b(countersign|nodejs|process)_[a-z0-9_]+\b/g) => [...new Set(guide.match(of))];
 
   test('is there, by the names of the guide', () => {
     expect(named().length).toBeGreaterThan(8);
     // Jobs are counted where there are any; their names are those of test/store/job-stats.test.ts.
     const counted = named().filter((name) => !name.startsWith('countersign_jobs_'));
     expect(counted.filter((name) => !names.has(name))).toEqual([]);
+  });
+
+  test.skipIf(!hasEdge)('is there at the edge, too', async () => {
+    const edge = await startEdge({ replicas: [server.publicUrl] });
+    onTestFinished(async () => edge?.stop());
+    const metrics = await (await fetch(edge?.metricsUrl ?? '')).text();
+    expect(named(/\bhaproxy_[a-z0-9_]+\b/g).length).toBeGreaterThan(4);
+    for (const [selector, name = '', proxy = ''] of guide.matchAll(/\b(haproxy_[a-z0-9_]+)(?:\{proxy="(\w+)"\})?/g)) {
+      const isThere = metrics.includes(proxy === '' ? `\n${name}{` : `\n${name}{proxy="${proxy}"`);
+      expect([selector, isThere]).toEqual([selector, true]);
+    }
   });
 
   test('has the calls and outcomes that the guide tells apart', () => {
