@@ -104,6 +104,9 @@ export function testConfig(
   };
 }
 
+/** A machine that has much to do needs longer than it is waited for by itself. */
+const quietly = { timeout: 20_000, interval: 50 };
+
 let accountsElsewhere = false;
 
 /** From now on the accounts of a test file's servers live in a system of their own: so its suites are run over that as well. */
@@ -232,7 +235,7 @@ export async function startTestServer(
       await vi.waitFor(async () => {
         const queued = `select from delivery where account_id = $1 and channel = 'EMAIL' and state = 'QUEUED'`;
         if ((await pool.query(queued, [account.accountId])).rowCount) throw new Error('mails are on their way');
-      });
+      }, quietly);
       const before = mail.codeMailsTo(email).length;
       const { result } = await client.twoStepAuth.signIn({ email, password, device: iphone });
       if (result.case !== 'challengeGrant') throw new Error(`no challenge but ${result.case}`);
