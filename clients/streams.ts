@@ -29,6 +29,8 @@ export async function* readable<T>(
 
 /** Whether another stream may fare better: the server stops, the network broke, or another stream took the place. */
 export function isWorthAnotherTry(error: CountersignError): boolean {
+  // What Connect makes of a stream that ends without its last word, as when a proxy on the way cuts it.
+  if (error.code === Code.InvalidArgument && error.reason === '') return true;
   return [Code.Unavailable, Code.Unknown, Code.Canceled, Code.Aborted, Code.Internal, Code.ResourceExhausted].includes(
     error.code,
   );

@@ -46,7 +46,7 @@ export async function startHAProxy(path: string, onLine: (text: string) => void 
     for (;;) {
       const news = said.slice(from);
       if (/Loading success/.test(news)) return;
-      if (/Loading failure|\[ALERT\]/.test(news) || child.exitCode !== null) throw new Error(`HAProxy: ${news}`);
+      if (/Loading failure/.test(news) || child.exitCode !== null) throw new Error(`HAProxy: ${news}`);
       if (performance.now() > deadline) throw new Error(`HAProxy says nothing: ${said.slice(-2_000)}`);
       await new Promise((resolve) => setTimeout(resolve, 10));
     }

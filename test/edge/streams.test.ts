@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 
 import { Channel } from '../../gen/countersign/v1/challenge_pb.ts';
 import { type Edge, hasHaproxy, startEdge, ways } from '../support/edge.ts';
 import { iphone, startTestServer, type TestAccount, type TestDevice, type TestServer } from '../support/server.ts';
-import { watch } from '../support/watch.ts';
+import { type Watcher, watch } from '../support/watch.ts';
 
 const hasIt = await hasHaproxy();
 let server: TestServer;
@@ -88,20 +88,33 @@ describe.skipIf(!hasIt)('a stream through the edge', () => {
   test('comes back by itself when the edge is loaded anew, and misses nothing', async () => {
     const edge = await edgeOver({ parameters: { hardStopAfter: '1s' } });
     const account = await server.createAccount();
-    const { session } = await server.signInNewDevice(account);
-    const client = edge.appClient();
-    client.useSession(session);
-    const watcher = watch(client);
-    await watcher.opened(server, session.deviceId);
-    for (let reloads = 1; reloads <= 2; reloads++) {
-      await edge.reload();
-      await knock(account);
-      await watcher.next('codeArrived', reloads);
-      // The former process cuts what has not moved.
-      await sleep(1_500);
+    const devices: [(typeof ways)[number], TestDevice][] = [];
+    for (const way of ways) devices.push([way, await server.signInNewDevice(account)]);
+    const watchers: Watcher[] = [];
+    for (const [way, { session }] of devices) {
+      const client = edge.appClient(way);
+      client.useSession(session);
+      const watcher = watch(client);
+      await watcher.opened(server, session.deviceId);
+      watchers.push(watcher);
     }
-    await knock(account);
-    await watcher.next('codeArrived', 3);
-    await watcher.stop();
+    // What is pending is told again by every stream that is opened.
+    const challenges = ({ events }: Watcher) =>
+      new Set(
+        events.flatMap(({ case: kind, value }) => (kind === 'codeArrived' ? [value.challenge?.challengeId] : [])),
+      );
+    for (let knocks = 1; knocks <= 3; knocks++) {
+      await knock(account);
+      await vi.waitFor(
+        () => expect(watchers.map((each) => challenges(each).size)).toEqual(watchers.map(() => knocks)),
+        {
+          timeout: 20_000,
+        },
+      );
+      await edge.reload();
+      // The former process cuts what has not moved.
+      await sleep(1_200);
+    }
+    await Promise.all(watchers.map((watcher) => watcher.stop()));
   });
 });
