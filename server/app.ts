@@ -83,11 +83,15 @@ export interface App {
   readonly internalAddress: string;
   /** For what development mode does with the flows itself. */
   readonly deps: Deps;
-  /** Says NOT_SERVING, lets open calls finish for at most 10 s, and closes what it opened. */
+  /**
+   * Says NOT_SERVING and takes calls on for `drainDelayMs`; then asks streams to go elsewhere, lets open calls and jobs finish,
+   * and closes what it opened.
+   */
   stop(): Promise<void>;
 }
 
-const graceMs = 10_000;
+/** From the begin of a stop to the end of the last call: it leaves some time to the jobs. */
+const callsEndWithinMs = 7_000;
 const healthEveryMs = 500;
 /** The mix of the forms that hashes are kept in changes slowly. */
 const decoysEveryMs = 600_000;
@@ -241,12 +245,16 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
   };
 
   const listeners: Listener[] = [];
-  const stop = async () => {
+  const stop = async (drainDelayMs: number) => {
     clearInterval(health);
     serving.set(false);
+    for (const listener of listeners) listener.announceClose();
+    await sleep(drainDelayMs);
+    // First, so that streams which are asked to go elsewhere do not come back.
+    const closed = listeners.map((listener) => listener.close(callsEndWithinMs - drainDelayMs));
     await Promise.all([live.stop(), revocations.stop()]);
     shutdown.abort();
-    await Promise.all(listeners.map((listener) => listener.close(graceMs)));
+    await Promise.all(closed);
     await outbox.stop();
     pendingCount.stop();
     senders.mailer.close();
@@ -269,7 +277,7 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
       listeners.push(await listenOn(setting, address, tls, createRequestHandler(options), log));
     }
   } catch (error) {
-    await stop();
+    await stop(0);
     throw error;
   }
   // Whoever waits for the first code must not wait for this too.
@@ -277,7 +285,12 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
   const [publicAddress, internalAddress] = listeners.map(
     ({ address, encrypted }) => `${encrypted ? 'https' : 'http'}://${hostOf(address)}:${address.port}`,
   );
-  return { publicAddress: publicAddress ?? '', internalAddress: internalAddress ?? '', deps, stop };
+  return {
+    publicAddress: publicAddress ?? '',
+    internalAddress: internalAddress ?? '',
+    deps,
+    stop: () => stop(config.drainDelayMs),
+  };
 }
 
 /** Where accounts live: beside our own tables, or in the customer's system, where nothing of ours writes. */

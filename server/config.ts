@@ -115,6 +115,8 @@ export interface Config extends EdgeConfig {
   readonly reflection: boolean;
   readonly hashesAtOnce: number;
   readonly logLevel: string;
+  /** How long a server that stops takes calls on after it says so. */
+  readonly drainDelayMs: number;
   /** What asks even a trusted device for a code. */
   readonly stepUpOn: readonly StepUp[];
   readonly limits: Limits;
@@ -270,6 +272,8 @@ export function readSettings(given: Environment): Config {
     // Node's thread pool computes them, and checks tokens too: one thread is left for that.
     hashesAtOnce: integer(env, 'COUNTERSIGN_HASHES_AT_ONCE', coresToHash(env), 1, threadPoolSize(env) - 1),
     logLevel: oneOf(env, 'COUNTERSIGN_LOG_LEVEL', ['debug', 'info', 'warn', 'error', 'silent'], 'info'),
+    // A developer does not wait; behind a balancer, it has to notice. Calls have 7 s in all.
+    drainDelayMs: duration(env, 'COUNTERSIGN_DRAIN_DELAY', mode === 'production' ? '2s' : '0s', '0s', '5s'),
     stepUpOn: stepUpOn(env, 'COUNTERSIGN_STEP_UP_ON'),
     limits: limits(env),
     ...readEdgeConfig(env),

@@ -177,9 +177,11 @@ function typeWireError(error: ConnectError): ConnectError {
       return makeError('SERVICE_UNKNOWN', message, {}, [], error);
     case Code.DeadlineExceeded:
       return makeError('DEADLINE_EXCEEDED', 'the deadline passed before the call was done', {}, [], error);
-    // What ended a stream as the server stopped.
-    case Code.Unavailable:
-      return makeError('DEPENDENCY_UNAVAILABLE', message, {}, [], error);
+    // What ended a stream as the server stopped: another one is there at once, but not for all streams in the same moment.
+    case Code.Unavailable: {
+      const value = { retryDelay: durationFromMs(500) };
+      return makeError('DEPENDENCY_UNAVAILABLE', message, {}, [{ desc: RetryInfoSchema, value }], error);
+    }
     case Code.Canceled:
     case Code.Aborted:
       return makeError('CANCELLED', 'the call was cancelled', {}, [], error);

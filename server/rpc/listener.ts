@@ -30,9 +30,11 @@ export interface ListenOptions {
 export interface Listener {
   readonly address: AddressInfo;
   readonly encrypted: boolean;
+  /** The notice of a close to come: answers over HTTP/1.1 say that their connections go. Everything is taken as before. */
+  announceClose(): void;
   /**
-   * Takes no new connection and no new call, lets open calls finish, and resolves when the last connection has ended,
-   * at the latest after `graceMs`, when it cuts what is left.
+   * Takes no new connection and no new call, lets open calls finish, and those that were on their way over a connection in
+   * cleartext HTTP/2, and resolves when the last connection has ended, at the latest after `graceMs`, when it cuts what is left.
    */
   close(graceMs: number): Promise<void>;
 }
@@ -48,11 +50,15 @@ const defaultLimits = {
   idleSessionMs: 600_000,
   /** ms in which a connection that has to come again may end its calls. */
   leaveMs: 10_000,
+  /** ms in which the peer of an HTTP/2 session has to say that it knows of its end. */
+  goawayMs: 1_000,
   headerBytes: 64 * 1024,
   streamsPerSession: 250,
 };
 
 const preface = Buffer.from('PRI ');
+/** RFC 9113, 4.1 and 6.8: 8 bytes, type 7, no flags, stream 0; the last stream, NO_ERROR. */
+const goawayOfEveryStream = Buffer.from('000008070000000000' + '7fffffff' + '00000000', 'hex');
 
 export async function listen(options: ListenOptions): Promise<Listener> {
   const { handler, log } = options;
@@ -60,7 +66,11 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   const sockets = new Set<Socket>();
   const unopened = new Set<Socket>();
   const sessions = new Set<ServerHttp2Session>();
+  /** What lies below a session that takes a frame of ours. A TLS connection takes none: two writers at once are too many for it. */
+  const cleartext = new WeakMap<ServerHttp2Session, Socket>();
+  let opening: Socket | undefined;
   const leaving = new WeakSet<Socket>();
+  let announced = false;
   let closing = false;
   const brokenAnswer = (error: Error) => log.debug({ err: error }, 'an answer could not be written');
 
@@ -73,7 +83,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   http1.on('request', (req, res) => {
     // HTTP/1.1 has no GOAWAY: an answer says that its connection goes. Upgrades are ignored, but Node's parser reads
     // nothing behind one.
-    if (closing || leaving.has(req.socket) || req.headers.upgrade !== undefined) res.setHeader('connection', 'close');
+    if (announced || leaving.has(req.socket) || req.headers.upgrade !== undefined) res.setHeader('connection', 'close');
     res.once('close', () => {
       if (closing) setImmediate(() => http1.closeIdleConnections());
       if (leaving.has(req.socket)) req.socket.end();
@@ -105,6 +115,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   });
   http2.on('session', (session) => {
     sessions.add(session);
+    if (opening !== undefined && options.tls === undefined) cleartext.set(session, opening);
     session.once('close', () => sessions.delete(session));
     session.setTimeout(limits.idleSessionMs, () => session.close());
     // An event of ours, said below: what a session shows of its socket is a proxy.
@@ -118,7 +129,9 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     socket.once('close', () => unopened.delete(socket));
     peek(socket, limits.firstBytesMs, (isHttp2) => {
       unopened.delete(socket);
+      opening = socket;
       (isHttp2 ? http2 : http1).emit('connection', socket);
+      opening = undefined;
     });
   };
   // Keep-alive probes find peers that vanished; a stream that waits for news would never write to one.
@@ -213,11 +226,34 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   // From here on an error is one of accepting (too many open files); the next connection may succeed.
   front.on('error', (error) => log.error({ err: error }, 'accepting a connection failed'));
 
+  /**
+   * RFC 9113, 6.8: the first GOAWAY names every stream that there may be, so that calls which are on their way are taken. Who
+   * answers the ping after it has read it, and begins no more. Node has but the last one, and passes over what comes behind it:
+   * a client tries that again, but HAProxy fails it unless told otherwise.
+   */
+  const endSession = (session: ServerHttp2Session) => {
+    const socket = cleartext.get(session);
+    // What has had its last GOAWAY must not hear of more streams.
+    if (socket === undefined || session.closed || session.destroyed) {
+      session.close();
+      return;
+    }
+    socket.write(goawayOfEveryStream);
+    const close = () => session.close();
+    const patience = setTimeout(close, limits.goawayMs);
+    session.once('close', () => clearTimeout(patience));
+    if (!session.ping(close)) close();
+  };
+
   return {
     address: front.address() as AddressInfo,
     encrypted: options.tls !== undefined,
+    announceClose: () => {
+      announced = true;
+    },
     close: (graceMs) =>
       new Promise((resolve) => {
+        announced = true;
         closing = true;
         const deadline = setTimeout(() => {
           for (const session of sessions) session.destroy();
@@ -229,7 +265,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
           resolve();
         });
         for (const socket of unopened) socket.destroy();
-        for (const session of sessions) session.close();
+        for (const session of sessions) endSession(session);
         http1.closeIdleConnections();
       }),
   };

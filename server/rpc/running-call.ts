@@ -37,6 +37,7 @@ export class RunningCall {
   ended: ConnectError | undefined;
   readonly #listeners = new Set<(reason: ConnectError) => void>();
   #controller: AbortController | undefined;
+  #asked: ConnectError | undefined;
   /** What `signal` says, once it says something. */
   #aborted: ConnectError | undefined;
   readonly #deadline: NodeJS.Timeout | undefined;
@@ -102,7 +103,13 @@ export class RunningCall {
 
   /** Asks the implementation to end, by the signal, and lets it say its last word. */
   askToEnd(reason: ConnectError): void {
+    this.#asked = reason;
     this.#abort(reason);
+  }
+
+  /** One that was asked to end has not come to its end. */
+  throwIfAskedToEnd(): void {
+    if (this.#asked !== undefined) throw this.#asked;
   }
 
   throwIfEnded(): void {

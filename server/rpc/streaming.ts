@@ -71,6 +71,7 @@ export function createStreamHandler(
           : each(exchange.body, call, readMaxBytes, read);
       call.throwIfEnded();
       await answer(call, wire, exchange, messages);
+      call.throwIfAskedToEnd();
       end(wire, exchange, responseTrailer);
     } catch (reason) {
       if (exchange.left) return;

@@ -6,11 +6,14 @@ import { chmod, mkdtemp, realpath, rm } from 'node:fs/promises';
 import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { createConnectTransport } from '@connectrpc/connect-node';
+import { Code, createClient } from '@connectrpc/connect';
+import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
 import pg from 'pg';
 import { pino } from 'pino';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { createAppClient } from '../../clients/app/client.ts';
+import { CountersignError } from '../../clients/errors.ts';
+import { Health, HealthCheckResponse_ServingStatus as Status } from '../../gen/health/v1/health_pb.ts';
 import { startEmbeddedPostgres } from '../../server/development/embedded-postgres.ts';
 import { eventually } from '../support/eventually.ts';
 import { type MailServer, startMailServer } from '../support/mail-server.ts';
@@ -90,6 +93,50 @@ describe('a stop', () => {
     } finally {
       await db.end();
     }
+  });
+
+  test('says so at once, and for its drain delay takes calls, connections and streams as before', async () => {
+    const server = await serve({ ...env(), COUNTERSIGN_DRAIN_DELAY: '3s' });
+    const health = (url: string) => createClient(Health, createGrpcTransport({ baseUrl: url }));
+    const watches = await Promise.all(
+      [server.publicUrl, server.internalUrl].map(async (url) => {
+        const watch = health(url).watch({})[Symbol.asyncIterator]();
+        expect((await watch.next()).value?.status).toBe(Status.SERVING);
+        return watch;
+      }),
+    );
+    const keptOpen = server.service;
+    const signalled = performance.now();
+    server.signal('SIGTERM');
+    for (const watch of watches) expect((await watch.next()).value?.status).toBe(Status.NOT_SERVING);
+    const ends = watches.map((watch) =>
+      refusal(watch.next().catch((error) => Promise.reject(new CountersignError(error)))),
+    );
+    const late = health(server.publicUrl).watch({})[Symbol.asyncIterator]();
+    expect((await late.next()).value?.status).toBe(Status.NOT_SERVING);
+    let taken = 0;
+    for (;;) {
+      // An open connection, and new ones.
+      const calls = [
+        keptOpen.sessions.getSigningKeys({}),
+        ...[server.publicUrl, server.internalUrl].map((url) => health(url).check({})),
+      ];
+      const answers = await Promise.allSettled(calls);
+      if (answers.some(({ status }) => status === 'rejected')) break;
+      taken += 1;
+    }
+    expect(taken).toBeGreaterThan(1);
+    expect(performance.now() - signalled).toBeGreaterThan(2_900);
+    for (const { code, reason, retryAfter } of await Promise.all(ends)) {
+      expect({ code, reason, retryAfter }).toEqual({
+        code: Code.Unavailable,
+        reason: 'DEPENDENCY_UNAVAILABLE',
+        retryAfter: 500,
+      });
+    }
+    expect(await server.exit).toEqual({ code: 0, signal: null });
+    expect(performance.now() - signalled).toBeLessThan(10_000);
+    expect(server.stderr()).toBe('');
   });
 
   test('ends with 0 within 10 s, although a call hangs', async () => {

@@ -98,6 +98,7 @@ const wrong: Readonly<Record<string, readonly [value: string, takes: string]>> =
   COUNTERSIGN_EDGE_CONNECTIONS_PER_ADDRESS: ['0', 'from 1 to 1000000'],
   COUNTERSIGN_EDGE_USER: ['s3cret word', 'the name of a user'],
   COUNTERSIGN_HASHES_AT_ONCE: ['4', 'from 1 to 3'],
+  COUNTERSIGN_DRAIN_DELAY: ['6s', 'from 0s to 5s'],
   COUNTERSIGN_LOG_LEVEL: ['loud', 'debug or info or warn or error or silent'],
   COUNTERSIGN_PROXY_ENDS_TLS: ['maybe', 'yes or no'],
   COUNTERSIGN_DIRECTORY_CLEARTEXT: ['1', 'yes or no'],

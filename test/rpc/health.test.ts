@@ -30,7 +30,7 @@ test('check and list tell the state, of the whole and of each service', async ()
   expect((await refusalOf(client.check({ service: 'c.D' }))).code).toBe(Code.NotFound);
 });
 
-test('watch tells changes as they happen, each once, and ends when the server stops', async () => {
+test('watch tells changes as they happen, each once, and says when the server stops', async () => {
   const { state, shutdown, client } = await start();
   const watch = client.watch({ service: 'a.B' })[Symbol.asyncIterator]();
   const next = async () => (await watch.next()).value?.status;
@@ -41,7 +41,7 @@ test('watch tells changes as they happen, each once, and ends when the server st
   state.set(true);
   expect(await next()).toBe(Status.SERVING);
   shutdown.abort();
-  expect((await watch.next()).done).toBe(true);
+  expect((await refusalOf(watch.next())).code).toBe(Code.Unavailable);
 });
 
 test('watch of an unknown service says so and stays open', async () => {
@@ -51,7 +51,7 @@ test('watch of an unknown service says so and stays open', async () => {
   const end = watch.next();
   expect(await Promise.race([end, new Promise((resolve) => setTimeout(resolve, 50, 'open'))])).toBe('open');
   shutdown.abort();
-  expect((await end).done).toBe(true);
+  expect((await refusalOf(end)).code).toBe(Code.Unavailable);
 });
 
 test('a state forgets who no longer watches', () => {

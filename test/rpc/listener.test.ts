@@ -6,6 +6,8 @@ import { connect as connectTcp, type Socket } from 'node:net';
 import { createConnectTransport, createGrpcTransport } from '@connectrpc/connect-node';
 import { expect, onTestFinished, test } from 'vitest';
 import { HealthCheckResponse_ServingStatus as Status } from '../../gen/health/v1/health_pb.ts';
+import { eventually } from '../support/eventually.ts';
+import { connectRaw, dataFrame, headersFrame, pongFrame } from '../support/raw-http2.ts';
 import { checkPath, healthClient, serve, serving, transportOf } from './serve.ts';
 
 const post = (body: string, extra = '') =>
@@ -183,6 +185,57 @@ test.each(['gRPC over HTTP/2', 'Connect over HTTP/1.1'])(
     expect(Date.now() - before).toBeLessThan(1_000);
   },
 );
+
+test('a graceful stop takes the HTTP/2 calls that are on their way, until their client knows of it', async () => {
+  const server = await serve({ health: serving });
+  const raw = connectRaw(server.port);
+  onTestFinished(() => raw.close());
+  const call = (stream: number) => raw.send(headersFrame(stream, checkPath), dataFrame(stream, Buffer.alloc(5), true));
+  const seen = (type: string) => raw.frames.filter((frame) => frame.type === type);
+  const answered = (...streams: number[]) =>
+    eventually(5_000, () => expect([...new Set(seen('headers').map(({ stream }) => stream))]).toEqual(streams));
+  call(1);
+  await answered(1);
+  const closed = server.close(5_000);
+  // The client has not read of the stop yet, or has and had begun this one before.
+  call(3);
+  await answered(1, 3);
+  await eventually(5_000, () => expect(seen('ping')).toHaveLength(1));
+  call(5);
+  await answered(1, 3, 5);
+  const lastStreams = () => seen('goaway').map(({ payload }) => payload.readUInt32BE(0));
+  expect(lastStreams()).toEqual([2 ** 31 - 1]);
+  for (const ping of seen('ping')) raw.send(pongFrame(ping));
+  await closed;
+  // Node says it once more with the last byte.
+  await eventually(5_000, () => expect([...new Set(lastStreams())]).toEqual([2 ** 31 - 1, 5]));
+});
+
+test('a client that does not answer the ping holds up no stop', async () => {
+  const server = await serve({ health: serving, listener: { limits: { goawayMs: 50 } } });
+  const raw = connectRaw(server.port);
+  onTestFinished(() => raw.close());
+  raw.send(headersFrame(1, checkPath), dataFrame(1, Buffer.alloc(5), true));
+  await eventually(5_000, () => expect(raw.frames.some(({ type }) => type === 'headers')).toBe(true));
+  const before = performance.now();
+  await server.close(30_000);
+  expect(performance.now() - before).toBeLessThan(20_000);
+});
+
+test('once a close is announced, HTTP/1.1 connections go with their next answer, and new ones come in', async () => {
+  const server = await serve({ health: serving });
+  const keptAlive = tcp(server.port);
+  keptAlive.socket.write(post('{}'));
+  await new Promise((resolve) => keptAlive.socket.once('data', resolve));
+  server.announceClose();
+  keptAlive.socket.write(post('{}'));
+  const late = tcp(server.port);
+  late.socket.write(post('{}'));
+  expect((await keptAlive.end).match(/HTTP\/1\.1 200/g)).toHaveLength(2);
+  expect((await late.end).toLowerCase()).toContain('connection: close');
+  const client = healthClient(createGrpcTransport({ baseUrl: server.url }));
+  expect((await client.check({})).status).toBe(Status.SERVING);
+});
 
 test('a graceful stop ends idle connections at once', async () => {
   const server = await serve({ health: serving });

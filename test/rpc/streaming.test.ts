@@ -205,7 +205,7 @@ describe('both directions', () => {
     const answers = client.serverReflectionInfo(questions())[Symbol.asyncIterator]();
     expect((await answers.next()).value?.messageResponse.case).toBe('listServicesResponse');
     shutdown.abort();
-    expect((await answers.next()).done).toBe(true);
+    expect((await refusalOf(answers.next())).code).toBe(Code.Unavailable);
     hold.resolve();
   });
 

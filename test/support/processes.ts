@@ -74,6 +74,8 @@ export function productionEnv(parts: {
     COUNTERSIGN_PUBLIC_ADDRESS: '127.0.0.1:0',
     COUNTERSIGN_INTERNAL_ADDRESS: '127.0.0.1:0',
     COUNTERSIGN_PUBLIC_URL: 'http://127.0.0.1:8080',
+    // Nothing balances calls here, unless a test says so.
+    COUNTERSIGN_DRAIN_DELAY: '0s',
     COUNTERSIGN_MAIL_FROM: 'Countersign <no-reply@example.com>',
     COUNTERSIGN_CODE_KEYS: `test:${Buffer.alloc(32, 1).toString('base64')}`,
     COUNTERSIGN_SIGNING_KEYS: `test:${Buffer.alloc(32, 2).toString('base64')}`,

@@ -2,14 +2,24 @@
 
 import { connect, type Socket } from 'node:net';
 
-const types = { data: 0, headers: 1, reset: 3, settings: 4 };
+const types = { data: 0, headers: 1, reset: 3, settings: 4, ping: 6, goaway: 7 };
+const acknowledged = 1;
 const endHeaders = 4;
 const endStream = 1;
 
 export const noError = 0;
 export const cancel = 8;
 
+/** A frame that came. */
+export interface Frame {
+  readonly type: keyof typeof types | undefined;
+  readonly stream: number;
+  readonly payload: Buffer;
+}
+
 export interface RawHttp2 {
+  /** Every frame so far that the other side sent. */
+  readonly frames: readonly Frame[];
   /** Sends frames in one packet. */
   send(...frames: Buffer[]): void;
   close(): void;
@@ -19,13 +29,24 @@ export interface RawHttp2 {
 export function connectRaw(port: number, window = 65_535): RawHttp2 {
   const socket: Socket = connect({ port, host: '127.0.0.1', noDelay: true });
   socket.on('error', () => {});
-  socket.resume();
+  const frames: Frame[] = [];
+  let rest: Buffer = Buffer.alloc(0);
+  socket.on('data', (chunk) => {
+    rest = Buffer.concat([rest, chunk]);
+    while (rest.length >= headBytes && rest.length >= headBytes + rest.readUIntBE(0, 3)) {
+      const end = headBytes + rest.readUIntBE(0, 3);
+      const type = (Object.keys(types) as (keyof typeof types)[]).find((name) => types[name] === rest[3]);
+      frames.push({ type, stream: rest.readUInt32BE(5), payload: rest.subarray(headBytes, end) });
+      rest = rest.subarray(end);
+    }
+  });
   const settings = Buffer.alloc(6);
   // SETTINGS_INITIAL_WINDOW_SIZE
   settings.writeUInt16BE(4, 0);
   settings.writeUInt32BE(window, 2);
   socket.write(Buffer.concat([Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'), frame(types.settings, 0, 0, settings)]));
   return {
+    frames,
     send: (...frames) => void socket.write(Buffer.concat(frames)),
     close: () => socket.destroy(),
   };
@@ -60,8 +81,15 @@ export function resetFrame(stream: number, code: number): Buffer {
   return frame(types.reset, 0, stream, payload);
 }
 
+/** The answer to a PING. */
+export function pongFrame({ payload }: Frame): Buffer {
+  return frame(types.ping, acknowledged, 0, payload);
+}
+
+const headBytes = 9;
+
 function frame(type: number, flags: number, stream: number, payload: Uint8Array): Buffer {
-  const head = Buffer.alloc(9);
+  const head = Buffer.alloc(headBytes);
   head.writeUIntBE(payload.byteLength, 0, 3);
   head.writeUInt8(type, 3);
   head.writeUInt8(flags, 4);
