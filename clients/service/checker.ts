@@ -3,8 +3,8 @@
 
 import { hash } from 'node:crypto';
 import { Code, ConnectError, createClient } from '@connectrpc/connect';
-import { Http2SessionManager } from '@connectrpc/connect-node';
 import { Sessions } from '../../gen/countersign/internal/v1/sessions_pb.ts';
+import { Connection } from '../connection.ts';
 import { CountersignError } from '../errors.ts';
 import { sleep } from '../streams.ts';
 import { createServiceTransport, type ServiceClientOptions } from './client.ts';
@@ -88,7 +88,7 @@ export function createSessionChecker(options: SessionCheckerOptions, clock: Cloc
   const { baseUrl, issuer, audience } = options;
   const closing = new AbortController();
   const { signal } = closing;
-  const connection = new Http2SessionManager(baseUrl, pings, options.tls);
+  const connection = new Connection(baseUrl, pings, options.tls);
   const transport = createServiceTransport({ ...options, timeoutMs }, connection);
   const sessions = createClient(Sessions, transport);
   const remembered = createRecent<Remembered>(options.rememberedTokens ?? 10_000);

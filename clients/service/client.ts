@@ -2,10 +2,11 @@
 
 import type { SecureClientSessionOptions } from 'node:http2';
 import { type Client, createClient, type Interceptor, type Transport } from '@connectrpc/connect';
-import { createGrpcTransport, type Http2SessionManager } from '@connectrpc/connect-node';
+import { createGrpcTransport } from '@connectrpc/connect-node';
 import { Accounts } from '../../gen/countersign/internal/v1/accounts_pb.ts';
 import { Sessions } from '../../gen/countersign/internal/v1/sessions_pb.ts';
 import { Support } from '../../gen/countersign/internal/v1/support_pb.ts';
+import { Connection } from '../connection.ts';
 import { typedErrors } from '../errors.ts';
 
 export { CountersignError } from '../errors.ts';
@@ -42,7 +43,7 @@ export function createServiceClient(options: ServiceClientOptions): ServiceClien
 /** @param connection where the caller wants to close it, or to look after it; else one that closes when it was idle long. */
 export function createServiceTransport(
   { baseUrl, serviceToken, tls, timeoutMs = 5_000 }: ServiceClientOptions,
-  connection?: Http2SessionManager,
+  connection = new Connection(baseUrl, undefined, tls),
 ): Transport {
   const authorize: Interceptor = (next) => (req) => {
     // A certificate is asked only where no such header came.
@@ -53,6 +54,6 @@ export function createServiceTransport(
     baseUrl,
     interceptors: [typedErrors, authorize],
     defaultTimeoutMs: timeoutMs,
-    ...(connection ? { sessionManager: connection } : tls && { nodeOptions: tls }),
+    sessionManager: connection,
   });
 }

@@ -5,7 +5,7 @@ import type { DescMessage, DescMethodUnary, MessageInitShape, MessageShape } fro
 import { pathToString } from '@bufbuild/protobuf/reflect';
 import { createValidator } from '@bufbuild/protovalidate';
 import { Code, ConnectError } from '@connectrpc/connect';
-import { createGrpcTransport, Http2SessionManager } from '@connectrpc/connect-node';
+import { createGrpcTransport } from '@connectrpc/connect-node';
 import {
   BrokenCircuitError,
   circuitBreaker,
@@ -17,6 +17,7 @@ import {
   TimeoutStrategy,
   timeout,
 } from 'cockatiel';
+import { Connection } from '../../clients/connection.ts';
 import { DomainError } from '../domain/errors.ts';
 import type { DirectoryLog } from './breached-passwords.ts';
 
@@ -53,7 +54,7 @@ const silentMs = 10_000;
 
 export function createDirectoryClient(settings: DirectoryClientSettings, log: DirectoryLog): DirectoryClient {
   const { url, token, ca, patienceMs } = settings;
-  const sessions = new Http2SessionManager(
+  const sessions = new Connection(
     url,
     { pingIntervalMs: silentMs, pingTimeoutMs: Math.ceil(patienceMs / 2) },
     ca === undefined ? {} : { ca },
