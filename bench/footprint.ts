@@ -56,10 +56,8 @@ await measure(600_000, async (parts) => {
   const apns = await startApnsServer();
   const endpoint = { host: apns.host, port: apns.port };
   const { keyPem: key, keyId, teamId, caPem: ca } = apns;
-  const server = await parts.start('server-process.ts', parts.databaseUrl, {
-    ...{ key, keyId, teamId, ca },
-    production: endpoint,
-    sandbox: endpoint,
+  const server = await parts.start('server-process.ts', {
+    apns: { ...{ key, keyId, teamId, ca }, production: endpoint, sandbox: endpoint },
   });
   const service = createServiceClient({ baseUrl: server.internalUrl, serviceToken });
   const { twoStepAuth, trustedDevices, loginActivity } = createAppClient({

@@ -38,10 +38,10 @@ export interface Parts {
   readonly databaseUrl: string;
   readonly smtpUrl: string;
   /**
-   * Starts a program of this folder that answers as `answerParent` does; on another database where one is named, with
-   * Apple's push service where that is given.
+   * Starts a program of this folder that answers as `answerParent` does; on another database or Redis where one is named,
+   * with Apple's push service where that is given.
    */
-  start(program: string, databaseUrl?: string, apns?: AppConfig['apns']): Promise<ServerProcess>;
+  start(program: string, beside?: Partial<Omit<Outside, 'smtpUrl'>>): Promise<ServerProcess>;
   /** CPU time of PostgreSQL with all its processes in ms; undefined where the system does not tell. */
   postgresCpuMs(): number | undefined;
 }
@@ -52,15 +52,24 @@ export const benchKeys = {
   signing: { keyId: 'bench', key: Buffer.alloc(32, 2) },
 };
 
-/** The settings of the servers that are measured: an operator's, but with patience for a machine that does more; with Redis where REDIS_URL says so. */
-export function benchConfig(
-  parts: Pick<Parts, 'databaseUrl' | 'smtpUrl'> & { readonly apns?: AppConfig['apns'] },
-): AppConfig {
+/** What a server that is measured has to do with. */
+interface Outside {
+  readonly databaseUrl: string;
+  readonly smtpUrl: string;
+  readonly redisUrl?: string;
+  readonly apns?: AppConfig['apns'];
+}
+
+/**
+ * The settings of the servers that are measured: an operator's, but with patience for a machine that does more; with Redis where one
+ * is named, or REDIS_URL says so.
+ */
+export function benchConfig(parts: Outside): AppConfig {
   const config = readConfig({
     COUNTERSIGN_PUBLIC_ADDRESS: '127.0.0.1:0',
     COUNTERSIGN_INTERNAL_ADDRESS: '127.0.0.1:0',
     COUNTERSIGN_DATABASE_PATIENCE: '20s',
-    REDIS_URL: process.env['REDIS_URL'],
+    REDIS_URL: parts.redisUrl ?? process.env['REDIS_URL'],
   });
   return {
     ...config,
@@ -95,8 +104,8 @@ export async function measure(withinMs: number, work: (parts: Parts) => Promise<
   const parts: Parts = {
     databaseUrl: postgres.url,
     smtpUrl: `smtp://127.0.0.1:${typeof sinkAddress === 'object' ? sinkAddress?.port : ''}`,
-    start: (program, databaseUrl = postgres.url, apns) =>
-      startProcess(program, { databaseUrl, smtpUrl: parts.smtpUrl, apns }, running),
+    start: (program, beside = {}) =>
+      startProcess(program, { databaseUrl: postgres.url, smtpUrl: parts.smtpUrl, ...beside }, running),
     postgresCpuMs: () => cpuMsOfTree(postmaster),
   };
 
@@ -135,11 +144,7 @@ async function startPostgres(dataDir: string): Promise<EmbeddedPostgres> {
   return startEmbeddedPostgres(options);
 }
 
-async function startProcess(
-  program: string,
-  given: Parameters<typeof benchConfig>[0],
-  running: Set<ChildProcess>,
-): Promise<ServerProcess> {
+async function startProcess(program: string, given: Outside, running: Set<ChildProcess>): Promise<ServerProcess> {
   const child = fork(join(import.meta.dirname, program), [JSON.stringify(given)], {
     execArgv: [...process.execArgv, '--expose-gc'],
   });

@@ -30,13 +30,9 @@ export const push: Scenario = {
     const apns = await startApnsServer();
     const { host, port, keyPem, keyId, teamId, caPem } = apns;
     const endpoint = { host, port };
-    const server = await parts.start('server-process.ts', databaseUrl, {
-      key: keyPem,
-      keyId,
-      teamId,
-      ca: caPem,
-      production: endpoint,
-      sandbox: endpoint,
+    const server = await parts.start('server-process.ts', {
+      databaseUrl,
+      apns: { key: keyPem, keyId, teamId, ca: caPem, production: endpoint, sandbox: endpoint },
     });
     const client = connectGrpc(server.publicUrl);
     const bare = await connectBare(apns);

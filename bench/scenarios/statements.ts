@@ -35,7 +35,7 @@ export const statements: Scenario = {
       watched: true,
     });
     const proxy = await startStatementProxy(parts.databaseUrl, 'countersign');
-    const server = await parts.start('server-process.ts', proxy.url);
+    const server = await parts.start('server-process.ts', { databaseUrl: proxy.url });
     const [app, internal] = [connectGrpc(server.publicUrl, 1), connectGrpc(server.internalUrl, 1)];
     const challenges = new Map<string, ReturnType<typeof challengeOf>>();
     const introspect = ({ accessToken }: SignedInDevice) =>
