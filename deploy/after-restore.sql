@@ -5,7 +5,8 @@
 -- Everybody has to sign in again. WatchRevocations tells of each session, by the trigger on this table.
 update session set end_time = now(), end_cause = 'REVOKED' where end_time is null;
 
--- And with a code: a device that was removed since must not skip it.
+-- And with a code: a device that was removed since must not skip it. Where COUNTERSIGN_EMAIL_CODES is first_device or off nobody gets in
+-- then: docs/operating.md says what to do.
 update device set trust_end_time = now() where trust_time is not null and trust_end_time is null;
 
 -- A phone that was signed out since must get no pushes. Apps register at every start.

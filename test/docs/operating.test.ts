@@ -141,6 +141,41 @@ describe.skipIf(!hasPostgres)('a restore to an earlier moment', () => {
     expect(await count('select from session where end_time is null')).toBe(2);
     await client.end();
   });
+
+  test('under first_device keeps everybody out until the guide’s statement opens the mailbox for one device', {
+    timeout: 180_000,
+  }, async () => {
+    const env = (databaseUrl: string) => ({
+      ...productionEnv({ databaseUrl, smtpUrl: mail.url }),
+      COUNTERSIGN_EMAIL_CODES: 'first_device',
+    });
+    const original = await newDatabase('first_device');
+    const before = await serve(env(original));
+    await before.service.accounts.createAccount(account);
+    const phone = await signInWithCode(before.appClient());
+    await run('back up', original);
+    await stop(before);
+
+    const restored = await newDatabase('first_device_restored');
+    await run('restore', restored);
+    const after = await serve(env(restored));
+    const again = after.appClient();
+    const { deviceToken } = phone;
+    for (const token of ['', deviceToken]) {
+      const refused = await refusal(again.twoStepAuth.signIn({ ...account, device: iphone, deviceToken: token }));
+      expect(refused.reason).toBe('CHANNEL_UNAVAILABLE');
+    }
+    await run('open the mailbox once', restored);
+    const fresh = await signInWithCode(again);
+    const { trustedDevices } = await again.trustedDevices.listTrustedDevices({}, bearer(fresh));
+    expect(trustedDevices.map(({ deviceId }) => deviceId)).toEqual([fresh.deviceId]);
+    const { result } = await again.twoStepAuth.signIn({ ...account, device: iphone, deviceToken });
+    if (result.case !== 'challengeGrant') throw new Error(`no challenge but ${result.case}`);
+    const { channels = [] } = result.value.challenge ?? {};
+    const open = channels.filter(({ available }) => available).map(({ channel }) => channel);
+    expect(open).toEqual([Channel.APP]);
+    await stop(after);
+  });
 });
 
 describe('what is watched', () => {
