@@ -7,7 +7,8 @@ import { type Deps as CommonDeps, decide, eventOf, refuse, unlessAway } from './
 import { guessKeys } from './password-guesses.ts';
 import type { DirectoryAccount, DirectoryWriter, PasswordPolicy } from './ports.ts';
 import { replacePassword } from './replace-password.ts';
-import { endTrust, removalEvent } from './trusted-devices.ts';
+import type { AccountTransaction } from './store-ports.ts';
+import { endAllTrust } from './trusted-devices.ts';
 
 export interface Deps extends CommonDeps {
   /** Undefined where accounts live in the customer's system. */
@@ -144,8 +145,8 @@ function noteNewPassword(deps: Deps, accountId: string, passwordHash: string | u
 }
 
 /**
- * Forgets the wrong codes, and so lifts a wait or a lock. For who has no trusted device left, it forgets those too: they are put
- * out, and the account is as if none had ever been trusted.
+ * Forgets the wrong codes, and so lifts a wait or a lock. For who has no trusted device left, it forgets those too: whoever is in, or
+ * has asked for a code, is put out, and the account is as if none had ever been trusted.
  */
 export async function resetVerification(
   deps: Deps,
@@ -155,17 +156,28 @@ export async function resetVerification(
   await meetAccount(deps, accountId);
   const now = deps.clock.now();
   await decide(deps, accountId, async (tx) => {
-    const [account, trusted] = await Promise.all([tx.account, forgetTrustedDevices ? tx.devicesWithTrust() : []]);
+    const account = await tx.account;
     if (account === undefined) return refuse({ reason: 'ACCOUNT_UNKNOWN' });
     tx.saveAccount({ ...account, wrongCodes: 0, lastWrongCodeTime: null });
-    for (const device of trusted) {
-      endTrust(tx, device, now);
-      appendAndAlert(deps, tx, 'DEVICE_REMOVED', removalEvent(deps, device, now), [], null, now);
-    }
-    if (forgetTrustedDevices) tx.forgetTrust(now);
+    if (forgetTrustedDevices) await forgetDevices(deps, tx, now);
     return { ok: undefined };
   });
   return getAccount(deps, { accountId });
+}
+
+/**
+ * Puts everybody out. A code that somebody has read already must not make theirs the account's first device, and a session without
+ * trust may be a thief's, too.
+ */
+async function forgetDevices(deps: Deps, tx: AccountTransaction, now: Date): Promise<void> {
+  const [lastUsed, ...others] = await endAllTrust(deps, tx, null, undefined, now);
+  tx.endSessions({}, 'REVOKED', now);
+  tx.closeChallenges(now);
+  tx.deletePushRegistrations(undefined);
+  tx.forgetTrust(now);
+  // One mail, however many they were.
+  if (lastUsed !== undefined) appendAndAlert(deps, tx, 'DEVICE_REMOVED', lastUsed, [], null, now);
+  others.forEach(tx.appendEvent);
 }
 
 /** Erases an account with everything that is kept of it, and signs its devices out. There is no way back. */

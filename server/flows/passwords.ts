@@ -5,7 +5,6 @@ import type { Account } from '../domain/account.ts';
 import { resetLinkLifetimeMs } from '../domain/delivery.ts';
 import { normaliseEmail } from '../domain/email.ts';
 import { DomainError } from '../domain/errors.ts';
-import type { LoginEvent } from '../domain/login-event.ts';
 import { isVerified } from '../domain/session.ts';
 import { type Deps, refuseWeakPassword, writerOf } from './accounts.ts';
 import { appendAndAlert } from './alerts.ts';
@@ -22,8 +21,7 @@ import {
 import { countGuess, countResetRequest, countResetTry, guessesAt } from './password-guesses.ts';
 import type { DirectoryAccount } from './ports.ts';
 import { replacePassword } from './replace-password.ts';
-import type { AccountTransaction } from './store-ports.ts';
-import { removalEvent } from './trusted-devices.ts';
+import { endAllTrust } from './trusted-devices.ts';
 
 /** An account as its owner sees it. */
 export interface Profile extends DirectoryAccount {
@@ -75,7 +73,8 @@ export async function changePassword(deps: Deps, change: PasswordChange, caller:
     refuseUnverified(before, change, caller);
     const changed = replacePassword(tx, before, passwordHash, { exceptSessionId: sessionId }, now);
     const event = eventOfDevice(deps, caller, 'PASSWORD_CHANGED', now);
-    if (change.endTrustedDevices) await endAllTrust(deps, tx, deviceId, event, now);
+    const removals = change.endTrustedDevices ? await endAllTrust(deps, tx, deviceId, event, now) : [];
+    removals.forEach(tx.appendEvent);
     appendAndAlert(deps, tx, 'PASSWORD_CHANGED', event, devices, deviceId, now);
     return { ok: changed };
   });
@@ -194,7 +193,8 @@ export async function resetPassword(
     if (!isGood) return refuse(invalid);
     replacePassword(tx, account, passwordHash, {}, now);
     const event = eventOf(deps, accountId, 'PASSWORD_CHANGED', now, { origin: deps.places.originOf(ipAddress) });
-    if (reset.endTrustedDevices) await endAllTrust(deps, tx, null, event, now);
+    const removals = reset.endTrustedDevices ? await endAllTrust(deps, tx, null, event, now) : [];
+    removals.forEach(tx.appendEvent);
     appendAndAlert(deps, tx, 'PASSWORD_CHANGED', event, devices, null, now);
     return { ok: undefined };
   });
@@ -204,24 +204,5 @@ export async function resetPassword(
 function refuseUnchanged(isUnchanged: boolean): void {
   if (isUnchanged) {
     throw new DomainError({ reason: 'PASSWORD_WEAK', field: 'new_password', weaknesses: ['UNCHANGED'] });
-  }
-}
-
-/**
- * Ends the trust of every device but one, by what this event tells. Where their notifications go stays known: they are told of it,
- * whoever did it.
- */
-async function endAllTrust(
-  deps: Deps,
-  tx: AccountTransaction,
-  keptDeviceId: string | null,
-  { origin, sessionId }: LoginEvent,
-  now: Date,
-): Promise<void> {
-  for (const device of await tx.devicesWithTrust()) {
-    if (device.deviceId === keptDeviceId) continue;
-    tx.saveDevice({ ...device, trustEndTime: now });
-    tx.endSessions({ deviceId: device.deviceId }, 'DEVICE_REMOVED', now);
-    tx.appendEvent(removalEvent(deps, device, now, { origin, sessionId }));
   }
 }

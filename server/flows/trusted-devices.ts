@@ -52,6 +52,26 @@ export function endTrust(tx: AccountTransaction, device: Device, now: Date): voi
   tx.deletePushRegistrations(device.deviceId);
 }
 
+/**
+ * Ends the trust of every device but one, and returns the event of each, newest use first, for the caller to append; they say where `by`
+ * came from. Where their notifications go stays known: they may still be told of it.
+ */
+export async function endAllTrust(
+  deps: Deps,
+  tx: AccountTransaction,
+  keptDeviceId: string | null,
+  by: Pick<LoginEvent, 'origin' | 'sessionId'> | undefined,
+  now: Date,
+): Promise<readonly LoginEvent[]> {
+  const ended = (await tx.devicesWithTrust()).filter(({ deviceId }) => deviceId !== keptDeviceId).sort(byNewestUse);
+  const from = by && { origin: by.origin, sessionId: by.sessionId };
+  return ended.map((device) => {
+    tx.saveDevice({ ...device, trustEndTime: now });
+    tx.endSessions({ deviceId: device.deviceId }, 'DEVICE_REMOVED', now);
+    return removalEvent(deps, device, now, from);
+  });
+}
+
 /** Which device was removed; from where is the remover's. */
 export function removalEvent(deps: Deps, device: Device, now: Date, more: Partial<LoginEvent> = {}): LoginEvent {
   return eventOf(deps, device.accountId, 'DEVICE_REMOVED', now, {

@@ -250,8 +250,9 @@ export type ResetVerificationRequest = Message<"countersign.internal.v1.ResetVer
   accountId: string;
 
   /**
-   * For who has no trusted device left, after you have made sure who asks: ends the trust and the sessions of all of them, tells the
-   * owner by e-mail, and lets the next code go there where `COUNTERSIGN_EMAIL_CODES` is `first_device`.
+   * For who has no trusted device left, after you have made sure who asks: ends the trust of all of them (`DEVICE_REMOVED`), every other
+   * session (`REVOKED`) and every challenge, tells the owner by e-mail, and lets the next code go there where `COUNTERSIGN_EMAIL_CODES` is
+   * `first_device`.
    *
    * @generated from field: bool forget_trusted_devices = 2;
    */
