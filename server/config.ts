@@ -22,7 +22,7 @@ import {
 } from './config/outside.ts';
 import { bearerToken, keys, serviceTokens, serviceTokensFile, tls } from './config/secrets.ts';
 import type { DkimSettings } from './delivery/email.ts';
-import { type EmailCodes, emailCodePolicies } from './domain/challenge.ts';
+import type { EmailCodes } from './domain/challenge.ts';
 import type { ClientVersion } from './domain/client-version.ts';
 import type { Platform } from './domain/device.ts';
 import type { Limits } from './domain/limits.ts';
@@ -373,8 +373,8 @@ function stepUpOn(env: Environment, name: string): readonly StepUp[] {
 }
 
 function emailCodes(env: Environment, name: string): EmailCodes {
-  const given = oneOf(env, name, ['on', 'first_device', 'off'], 'on').toUpperCase();
-  return emailCodePolicies.find((policy) => policy === given) ?? 'ON';
+  const policies = { on: 'ON', first_device: 'FIRST_DEVICE', off: 'OFF' } as const;
+  return policies[oneOf(env, name, ['on', 'first_device', 'off'], 'on')];
 }
 
 /** libuv's own setting and default. */

@@ -65,8 +65,7 @@ export function appAudience(devices: readonly AppDevice[], askingDeviceId: strin
 }
 
 /** Which accounts are sent codes by e-mail, as operators set it; `FIRST_DEVICE`: those that never had a trusted device. */
-export const emailCodePolicies = ['ON', 'FIRST_DEVICE', 'OFF'] as const;
-export type EmailCodes = (typeof emailCodePolicies)[number];
+export type EmailCodes = 'ON' | 'FIRST_DEVICE' | 'OFF';
 
 /**
  * Whether a code may go to an account's mailbox. A device that was put out counts: links in mails can do that, and who reads the
