@@ -392,6 +392,7 @@ const deniable: ReadonlySet<AlertKind> = new Set([
   'UNUSUAL_SIGN_IN',
   'TWO_STEP_OFF',
   'PASSWORD_CHANGED',
+  'CODE_NOT_SENT',
 ]);
 
 function wasNotMeUrl(deps: DeliverDeps, alert: AlertKind, event: LoginEvent): string | undefined {

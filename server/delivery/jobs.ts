@@ -22,7 +22,7 @@ export const tasks = {
   maintain: 'maintain',
 } as const;
 
-const newerKinds: ReadonlySet<DeliveryKind> = new Set(['UNUSUAL_SIGN_IN', 'PASSWORD_RESET']);
+const newerKinds: ReadonlySet<DeliveryKind> = new Set(['UNUSUAL_SIGN_IN', 'PASSWORD_RESET', 'CODE_NOT_SENT']);
 
 /** By which task a message goes. */
 export function taskOf({ channel, kind }: Pick<DeliveryRecord, 'channel' | 'kind'>): string {

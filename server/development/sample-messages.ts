@@ -145,7 +145,8 @@ export function sampleAlerts({ device, place, from, ipAddress }: Sample): readon
     if (alert === 'PASSWORD_CHANGED') {
       return { ...common, device: null, place: undefined, ipAddress: '', denyUrl: undefined };
     }
-    const link = alert === 'NEW_SIGN_IN' || alert === 'UNUSUAL_SIGN_IN' ? denyUrl : undefined;
+    const hasLink = alert === 'NEW_SIGN_IN' || alert === 'UNUSUAL_SIGN_IN' || alert === 'CODE_NOT_SENT';
+    const link = hasLink ? denyUrl : undefined;
     return { ...common, device, place, ipAddress, denyUrl: link };
   });
 }

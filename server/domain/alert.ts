@@ -8,6 +8,7 @@ export const alertKinds = [
   'DEVICE_REMOVED',
   'PASSWORD_CHANGED',
   'CHALLENGE_DENIED',
+  'CODE_NOT_SENT',
 ] as const;
 
 export type AlertKind = (typeof alertKinds)[number];

@@ -75,7 +75,10 @@ export function opensEmail(policy: EmailCodes, hadTrustedDevice: boolean): boole
   return policy === 'ON' || (policy === 'FIRST_DEVICE' && !hadTrustedDevice);
 }
 
-/** Where a first code goes: to the app where a device is reachable at once, else by e-mail, where that is open. */
+/**
+ * Where a first code goes: to the app where a device is reachable at once, else by e-mail, where that is open. Where nothing is, the app,
+ * which is not available then.
+ */
 export function chooseDefaultChannel({ audience, emailOpen }: Pick<Surroundings, 'audience' | 'emailOpen'>): Channel {
   return !emailOpen || audience.some((device) => device.watching || device.push !== null) ? 'APP' : 'EMAIL';
 }
@@ -168,7 +171,8 @@ export function viewChannels(
   return defaultChannel === 'APP' ? [view('APP'), view('EMAIL')] : [view('EMAIL'), view('APP')];
 }
 
-function isAvailable(channel: Channel, { audience, emailOpen }: Surroundings): boolean {
+/** Whether a code can go this way now. */
+export function isAvailable(channel: Channel, { audience, emailOpen }: Surroundings): boolean {
   return channel === 'EMAIL' ? emailOpen : audience.length > 0;
 }
 
@@ -211,7 +215,7 @@ export function decideSend(
   return { kind: 'send', challenge: { ...challenge, sends: { ...challenge.sends, [channel]: sent } } };
 }
 
-/** The channels whose code counts: only those that were sent. */
+/** The channels that its code was sent by. */
 export function sentChannels(challenge: Challenge): readonly Channel[] {
   return (['APP', 'EMAIL'] as const).filter((channel) => sendsOf(challenge, channel).count > 0);
 }
@@ -246,6 +250,16 @@ export function afterWrongCode(challenge: Challenge, limits: Limits, now: Date):
 export function denied(challenge: Challenge, now: Date): Challenge {
   const isOpen = challengeState(challenge, now) === 'PENDING';
   return { ...challenge, ...(isOpen ? { state: 'CLOSED' as const, settleTime: now } : {}), denyTime: now };
+}
+
+/** A challenge that was over as it began: no way was open to send its code by. */
+export function unsent(challenge: Challenge): Challenge {
+  return { ...challenge, state: 'CLOSED', settleTime: challenge.createTime };
+}
+
+/** Whether it is such a challenge: any other sends its first code as it is opened. */
+export function isUnsent(challenge: Challenge): boolean {
+  return sentChannels(challenge).length === 0;
 }
 
 /** How often its code went to the app; 0 where it did not. */

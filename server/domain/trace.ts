@@ -1,7 +1,7 @@
 // A challenge told from its opening to its end, and each of its messages explained, for whoever has to say why a code did not
 // arrive. Pure.
 
-import { type Challenge, type Delivery as ChannelDelivery, challengeState } from './challenge.ts';
+import { type Challenge, type Delivery as ChannelDelivery, challengeState, isUnsent } from './challenge.ts';
 import {
   type Attempt,
   type AttemptOutcome,
@@ -29,7 +29,7 @@ export interface TraceEvent {
   readonly kind: TraceEventKind;
   /** The message that it concerns; '' for the challenge itself. */
   readonly deliveryId: string;
-  /** The provider's own words, or ''. */
+  /** The provider's own words, or why nothing was sent; ''. */
   readonly answer: string;
 }
 
@@ -65,11 +65,15 @@ export function traceEvents(
   ];
   return [
     ofChallenge('OPENED', createTime),
+    ...(isUnsent(challenge) ? [{ ...ofChallenge('NOT_SENT', createTime), answer: noWay }] : []),
     ...deliveries.flatMap(eventsOf),
     ...wrongCodeTimes.map((time) => ofChallenge('WRONG_CODE', time)),
     ...ends,
   ].sort((a, b) => a.time.getTime() - b.time.getTime());
 }
+
+const noWay =
+  'not sent: no way was open. No trusted device was signed in that could show the code, and codes of this account may not go by e-mail';
 
 function eventsOf({ deliveryId, createTime, state, endTime, attempts, handoverTime }: TracedDelivery): TraceEvent[] {
   const event = (kind: TraceEventKind, time: Date, answer = ''): TraceEvent => ({ time, kind, deliveryId, answer });

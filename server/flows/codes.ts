@@ -11,18 +11,22 @@ import {
   chooseDefaultChannel,
   decideSend,
   denialWait,
+  isAvailable,
   type Purpose,
   type Surroundings,
   sentChannels,
+  unsent,
   viewChallenge,
 } from '../domain/challenge.ts';
 import type { PushService } from '../domain/delivery.ts';
 import type { DeviceDescription } from '../domain/device.ts';
 import { DomainError, type Refusal } from '../domain/errors.ts';
 import { budgetWait } from '../domain/limits.ts';
+import type { LoginEvent } from '../domain/login-event.ts';
 import { maskEmail } from '../domain/mask.ts';
 import { networkOf } from '../domain/network.ts';
 import type { UnusualFinding } from '../domain/unusual.ts';
+import { appendAndAlert } from './alerts.ts';
 import { type Caller, type Deps, decide, eventOf, type Outcome, oddities, refuse } from './context.ts';
 import type { DirectoryAccount } from './ports.ts';
 import type { AccountTransaction, Delivery } from './store-ports.ts';
@@ -47,7 +51,7 @@ const rememberedMs = 25 * 3_600_000;
 
 /**
  * Opens a challenge and sends its first code, unless the account is locked or has had too many within the hour. Where nothing can
- * bring a code, none is opened: CHANNEL_UNAVAILABLE, with the challenge as it would have been.
+ * bring a code it is closed at once, and counts: CHANNEL_UNAVAILABLE.
  */
 export async function openChallenge(
   deps: Deps,
@@ -94,8 +98,48 @@ export async function openChallenge(
     wrongCodes: 0,
     sends: {},
   };
+  if (!isAvailable(challenge.defaultChannel, around)) {
+    return refuseUnsent(deps, tx, unsent(challenge), around, findings, now);
+  }
   const sent = sendOn(deps, tx, challenge, challenge.defaultChannel, around, now, tx.insertChallenge, findings);
   return 'refused' in sent ? sent : { ok: { challengeToken: token, challenge: sent.ok } };
+}
+
+/** Leaves a trace of who had the right password, or a session, and no way to get a code: for the owner, and for support. */
+function refuseUnsent(
+  deps: Deps,
+  tx: AccountTransaction,
+  challenge: Challenge,
+  around: Surroundings,
+  findings: readonly UnusualFinding[],
+  now: Date,
+): Outcome<never> {
+  tx.insertChallenge(challenge);
+  const event = eventOfChallenge(deps, challenge, 'CHALLENGE_DENIED', findings, now);
+  // In place of the mail with a code, and so no more often. Nobody else could be told: no trusted device is signed in but who asks.
+  if (challenge.purpose === 'SIGN_IN') appendAndAlert(deps, tx, 'CODE_NOT_SENT', event, [], null, now);
+  else tx.appendEvent(event);
+  return refuse({ reason: 'CHANNEL_UNAVAILABLE', challenge: viewChallenge(challenge, around, deps.limits, now) });
+}
+
+/** What somebody's asking for a code left in the login activity. */
+function eventOfChallenge(
+  deps: Deps,
+  { accountId, challengeId, purpose, sessionId, device, deviceId, origin }: Challenge,
+  kind: 'CODE_SENT' | 'CHALLENGE_DENIED',
+  findings: readonly UnusualFinding[],
+  now: Date,
+  channel: Channel | null = null,
+): LoginEvent {
+  return eventOf(deps, accountId, kind, now, {
+    device,
+    deviceId,
+    challengeId,
+    sessionId: purpose === 'SWITCH_OFF' ? sessionId : null,
+    channel,
+    origin,
+    ...oddities(findings),
+  });
 }
 
 /** The same challenge for a repeated request, under a new token; nothing is sent. */
@@ -157,17 +201,7 @@ export function sendOn(
     case 'send': {
       const sent = decision.challenge;
       save(sent);
-      tx.appendEvent(
-        eventOf(deps, sent.accountId, 'CODE_SENT', now, {
-          device: sent.device,
-          deviceId: sent.deviceId,
-          challengeId: sent.challengeId,
-          sessionId: sent.purpose === 'SWITCH_OFF' ? sent.sessionId : null,
-          channel,
-          origin: sent.origin,
-          ...oddities(findings),
-        }),
-      );
+      tx.appendEvent(eventOfChallenge(deps, sent, 'CODE_SENT', findings, now, channel));
       const deliveries = codeDeliveries(deps, sent, channel, around, now);
       tx.send(deliveries, now);
       if (channel === 'APP') {
@@ -273,7 +307,9 @@ export async function tryCode(
       : refuse({ reason: 'RATE_LIMITED', retryAfterMs: verification.waitMs, challenge: view });
   }
 
-  if (!deps.codes.matches(challenge, sentChannels(challenge), presented)) {
+  // A repeat gets the session that the code has opened, however it came.
+  const channels = again ? sentChannels(challenge) : await openChannels(tx, challenge);
+  if (!deps.codes.matches(challenge, channels, presented)) {
     const after = afterWrongCode(challenge, deps.limits, now);
     tx.saveChallenge(after);
     tx.saveAccount({ ...account, wrongCodes: account.wrongCodes + 1, lastWrongCodeTime: now });
@@ -289,4 +325,13 @@ export async function tryCode(
   }
   const cleared = account.wrongCodes === 0 ? account : { ...account, wrongCodes: 0, lastWrongCodeTime: null };
   return { ok: { challenge, account: cleared, again } };
+}
+
+/**
+ * The channels whose code counts: those that were sent, unless they were closed since. A code that was mailed before the account had a
+ * trusted device must not let another in after it.
+ */
+async function openChannels(tx: AccountTransaction, challenge: Challenge): Promise<readonly Channel[]> {
+  const sent = sentChannels(challenge);
+  return !sent.includes('EMAIL') || (await tx.emailOpen()) ? sent : sent.filter((channel) => channel !== 'EMAIL');
 }

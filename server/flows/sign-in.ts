@@ -3,7 +3,7 @@
 import type { Account } from '../domain/account.ts';
 import type { AppDevice, Challenge } from '../domain/challenge.ts';
 import { type Device, type DeviceDescription, type Origin, signedIn } from '../domain/device.ts';
-import { DomainError, isOutage } from '../domain/errors.ts';
+import { DomainError, isOutage, type Reason } from '../domain/errors.ts';
 import type { AuthenticationMethod } from '../domain/session.ts';
 import { isTrusted } from '../domain/trust.ts';
 import {
@@ -77,8 +77,10 @@ export async function signIn(deps: Deps, request: SignInRequest, caller: Caller)
         ? refuse({ reason: 'CREDENTIALS_INCORRECT' })
         : await admitDevice(deps, tx, { account, directory, sightings }, known, request, caller, now);
     if (renewal !== undefined && account !== undefined && !stale) tx.renewPasswordHash(renewal, now);
-    // Whatever was decided, it was no guess.
-    tx.forgetPasswordGuess(guess.key, guess.id);
+    // It was no guess; but where nothing else counts it, whoever has the password must not have it compared without end.
+    if (!('refused' in admission && countsNothing.has(admission.refused.reason))) {
+      tx.forgetPasswordGuess(guess.key, guess.id);
+    }
     return admission;
   };
   const result = await decide(deps, directory.accountId, admit).catch(async (error) => {
@@ -89,6 +91,9 @@ export async function signIn(deps: Deps, request: SignInRequest, caller: Caller)
   if ('challengeGrant' in result) return result;
   return { session: grantSession(deps, result.opened, result.account, '', now) };
 }
+
+/** What a right password is refused with that leaves no challenge behind. */
+const countsNothing: ReadonlySet<Reason> = new Set(['RATE_LIMITED', 'VERIFICATION_LOCKED']);
 
 /**
  * The id of the trusted device that presents itself for this very address, or null. Only for a trusted device is the directory asked:

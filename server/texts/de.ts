@@ -96,6 +96,14 @@ export const de: Texts = {
         'Wer immer das war, kennt Ihr Passwort. Ändern Sie es jetzt, und überall, wo Sie es sonst noch verwenden. Sehen Sie dann Ihre vertrauenswürdigen Geräte durch und entfernen Sie, was Ihnen nicht gehört.',
       pushAdvice: 'Jemand kennt Ihr Passwort: Ändern Sie es jetzt.',
     },
+    CODE_NOT_SENT: {
+      subject: (brand) => `Jemand wollte sich mit Ihrem Passwort bei ${brand} anmelden`,
+      heading: 'Eine Anmeldung mit Ihrem Passwort wurde gestoppt',
+      intro: (brand) =>
+        `Jemand hat Ihr Passwort eingegeben, um sich bei ${brand} anzumelden, und kam nicht hinein: Es gab kein vertrauenswürdiges Gerät, das den Code hätte anzeigen können. Wenn Sie das waren, öffnen Sie die App auf einem Ihrer vertrauenswürdigen Geräte und versuchen Sie es noch einmal. Wenn Sie keines mehr haben, wenden Sie sich an den Support.`,
+      advice: 'Jemand kennt Ihr Passwort. Ändern Sie es jetzt, und überall, wo Sie es sonst noch verwenden.',
+      pushAdvice: 'Wenn Sie das nicht waren, ändern Sie jetzt Ihr Passwort.',
+    },
   },
   emailChanged: {
     subject: (brand) => `Die E-Mail-Adresse Ihres Kontos bei ${brand} wurde geändert`,

@@ -95,6 +95,14 @@ export const en: Texts = {
         'Whoever it was knows your password. Change it now, and wherever else you use it. Then look through your trusted devices and remove what is not yours.',
       pushAdvice: 'Somebody knows your password: change it now.',
     },
+    CODE_NOT_SENT: {
+      subject: (brand) => `Somebody with your password tried to sign in to ${brand}`,
+      heading: 'A sign-in with your password was stopped',
+      intro: (brand) =>
+        `Somebody who entered your password tried to sign in to ${brand} and was not let in: there was no trusted device that could show the code. If it was you, open the app on one of your trusted devices and try again. If you have none any more, contact support.`,
+      advice: 'Somebody knows your password. Change it now, and wherever else you use it.',
+      pushAdvice: 'If this wasn’t you, change your password now.',
+    },
   },
   emailChanged: {
     subject: (brand) => `The e-mail address of your ${brand} account was changed`,

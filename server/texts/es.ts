@@ -95,6 +95,14 @@ export const es: Texts = {
         'Quien lo intentó conoce su contraseña. Cámbiela ahora, y también en cualquier otro sitio donde la use. Después, revise sus dispositivos de confianza y elimine los que no sean suyos.',
       pushAdvice: 'Alguien conoce su contraseña: cámbiela ahora.',
     },
+    CODE_NOT_SENT: {
+      subject: (brand) => `Alguien intentó iniciar sesión en ${brand} con su contraseña`,
+      heading: 'Se ha detenido un inicio de sesión con su contraseña',
+      intro: (brand) =>
+        `Alguien que introdujo su contraseña intentó iniciar sesión en ${brand} y no pudo entrar: no había ningún dispositivo de confianza que pudiera mostrar el código. Si fue usted, abra la aplicación en uno de sus dispositivos de confianza e inténtelo de nuevo. Si ya no tiene ninguno, póngase en contacto con el servicio de asistencia.`,
+      advice: 'Alguien conoce su contraseña. Cámbiela ahora, y también en cualquier otro sitio donde la use.',
+      pushAdvice: 'Si no fue usted, cambie su contraseña ahora.',
+    },
   },
   emailChanged: {
     subject: (brand) => `Se ha cambiado la dirección de correo de su cuenta de ${brand}`,

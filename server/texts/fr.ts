@@ -96,6 +96,14 @@ export const fr: Texts = {
         'La personne à l’origine de cette tentative connaît votre mot de passe. Changez-le dès maintenant, ainsi que partout où vous l’utilisez. Passez ensuite en revue vos appareils de confiance et retirez ceux qui ne sont pas à vous.',
       pushAdvice: 'Quelqu’un connaît votre mot de passe\u00a0: changez-le dès maintenant.',
     },
+    CODE_NOT_SENT: {
+      subject: (brand) => `Quelqu’un a tenté de se connecter à ${brand} avec votre mot de passe`,
+      heading: 'Une connexion avec votre mot de passe a été arrêtée',
+      intro: (brand) =>
+        `Quelqu’un a saisi votre mot de passe pour se connecter à ${brand} et n’a pas pu entrer\u00a0: aucun appareil de confiance ne pouvait afficher le code. Si c’était vous, ouvrez l’application sur l’un de vos appareils de confiance, puis réessayez. Si vous n’en avez plus, contactez l’assistance.`,
+      advice: 'Quelqu’un connaît votre mot de passe. Changez-le dès maintenant, ainsi que partout où vous l’utilisez.',
+      pushAdvice: 'Si ce n’était pas vous, changez votre mot de passe dès maintenant.',
+    },
   },
   emailChanged: {
     subject: (brand) => `L’adresse e-mail de votre compte ${brand} a été modifiée`,

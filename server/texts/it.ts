@@ -95,6 +95,14 @@ export const it: Texts = {
         'Chiunque fosse, conosce la tua password. Cambiala subito, e ovunque tu la usi. Poi controlla i tuoi dispositivi attendibili e rimuovi quelli che non sono tuoi.',
       pushAdvice: 'Qualcuno conosce la tua password: cambiala subito.',
     },
+    CODE_NOT_SENT: {
+      subject: (brand) => `Qualcuno ha cercato di accedere a ${brand} con la tua password`,
+      heading: 'Un accesso con la tua password è stato fermato',
+      intro: (brand) =>
+        `Qualcuno ha inserito la tua password per accedere a ${brand} e non è riuscito a entrare: nessun dispositivo attendibile poteva mostrare il codice. Se eri tu, apri l’app su uno dei tuoi dispositivi attendibili e riprova. Se non ne hai più, contatta l’assistenza.`,
+      advice: 'Qualcuno conosce la tua password. Cambiala subito, e ovunque tu la usi.',
+      pushAdvice: 'Se non eri tu, cambia subito la tua password.',
+    },
   },
   emailChanged: {
     subject: (brand) => `L’indirizzo e-mail del tuo account ${brand} è stato cambiato`,

@@ -94,6 +94,14 @@ export const pl: Texts = {
         'Ten, kto próbował, zna Twoje hasło. Zmień je teraz i wszędzie indziej, gdzie go używasz. Potem przejrzyj swoje zaufane urządzenia i usuń te, które nie należą do Ciebie.',
       pushAdvice: 'Ktoś zna Twoje hasło: zmień je teraz.',
     },
+    CODE_NOT_SENT: {
+      subject: (brand) => `Ktoś próbował zalogować się do ${brand} Twoim hasłem`,
+      heading: 'Logowanie Twoim hasłem zostało zatrzymane',
+      intro: (brand) =>
+        `Ktoś, kto podał Twoje hasło, próbował zalogować się do ${brand} i nie został wpuszczony: żadne zaufane urządzenie nie mogło pokazać kodu. Jeśli to Ty, otwórz aplikację na jednym ze swoich zaufanych urządzeń i spróbuj ponownie. Jeśli nie masz już żadnego, skontaktuj się z pomocą techniczną.`,
+      advice: 'Ktoś zna Twoje hasło. Zmień je teraz i wszędzie indziej, gdzie go używasz.',
+      pushAdvice: 'Jeśli to nie Ty, zmień teraz hasło.',
+    },
   },
   emailChanged: {
     subject: (brand) => `Adres e-mail Twojego konta ${brand} został zmieniony`,

@@ -94,6 +94,14 @@ export const ptBR: Texts = {
         'Quem fez isso sabe a sua senha. Troque-a agora e em todos os outros lugares onde você a usa. Depois, confira seus dispositivos confiáveis e remova os que não são seus.',
       pushAdvice: 'Alguém sabe sua senha: troque-a agora.',
     },
+    CODE_NOT_SENT: {
+      subject: (brand) => `Alguém tentou entrar no ${brand} com a sua senha`,
+      heading: 'Um login com a sua senha foi interrompido',
+      intro: (brand) =>
+        `Alguém que digitou a sua senha tentou entrar no ${brand} e não conseguiu: nenhum dispositivo confiável podia mostrar o código. Se foi você, abra o app em um dos seus dispositivos confiáveis e tente de novo. Se você não tem mais nenhum, fale com o suporte.`,
+      advice: 'Alguém sabe a sua senha. Troque-a agora e em todos os outros lugares onde você a usa.',
+      pushAdvice: 'Se não foi você, troque sua senha agora.',
+    },
   },
   emailChanged: {
     subject: (brand) => `O endereço de e-mail da sua conta ${brand} foi alterado`,

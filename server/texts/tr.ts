@@ -96,6 +96,15 @@ export const tr: Texts = {
         'Bunu deneyen kişi parolanızı biliyor. Parolanızı hemen değiştirin; başka yerlerde de kullanıyorsanız oralarda da değiştirin. Ardından güvenilir cihazlarınızı gözden geçirin ve size ait olmayanları kaldırın.',
       pushAdvice: 'Parolanızı bilen biri var: Hemen değiştirin.',
     },
+    CODE_NOT_SENT: {
+      subject: (brand) => `Biri parolanızla ${brand} hesabınızda oturum açmaya çalıştı`,
+      heading: 'Parolanızla yapılan bir oturum açma durduruldu',
+      intro: (brand) =>
+        `Parolanızı giren biri ${brand} hesabınızda oturum açmaya çalıştı ve içeri alınmadı: Kodu gösterebilecek güvenilir bir cihaz yoktu. Bu sizseniz güvenilir cihazlarınızdan birinde uygulamayı açın ve yeniden deneyin. Artık böyle bir cihazınız yoksa destek ekibine başvurun.`,
+      advice:
+        'Parolanızı bilen biri var. Parolanızı hemen değiştirin; başka yerlerde de kullanıyorsanız oralarda da değiştirin.',
+      pushAdvice: 'Bunu siz yapmadıysanız parolanızı hemen değiştirin.',
+    },
   },
   emailChanged: {
     subject: (brand) => `${brand} hesabınızın e-posta adresi değiştirildi`,

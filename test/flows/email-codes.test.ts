@@ -1,7 +1,10 @@
 // Codes by e-mail, where operators have closed that way: for accounts that had a trusted device, or for all.
 
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { Channel } from '../../gen/countersign/v1/challenge_pb.ts';
+import { TraceEventKind } from '../../gen/countersign/internal/v1/challenge_trace_pb.ts';
+import { ChallengeState, Channel, Delivery } from '../../gen/countersign/v1/challenge_pb.ts';
+import { EventKind } from '../../gen/countersign/v1/login_event_pb.ts';
+import { emailWhereAppFailed } from '../../server/flows/fallback.ts';
 import { maintain } from '../../server/store/maintenance.ts';
 import { eventually } from '../support/eventually.ts';
 import { refusal } from '../support/refusal.ts';
@@ -101,7 +104,7 @@ describe.each([
     const refused = await refusal(signIn(server, account));
     expect(refused.reason).toBe('CHANNEL_UNAVAILABLE');
     expect(available(refused.challenge)).toEqual([]);
-    expect(await open.query('select from challenge where account_id = $1', [account.accountId])).toHaveLength(1);
+    expect(refused.challenge).toMatchObject({ state: ChallengeState.CLOSED, defaultChannel: Channel.APP });
     const { accountSecurity } = await server.service.support.getAccountSecurity({
       account: { case: 'accountId', value: account.accountId },
     });
@@ -113,6 +116,81 @@ describe.each([
     const again = await server.appClient().twoStepAuth.signIn({ email, password, device: iphone, deviceToken });
     expect(again.result.case).toBe('session');
     expect(available((await askForCode(server, account)).challenge)).toEqual([Channel.APP]);
+    await expectNoMoreCodes(account, 1);
+  });
+
+  test('such a sign-in leaves its trace, for its owner and for support, and can be said not to be theirs', async () => {
+    const server = at();
+    const account = await open.createAccount();
+    const { accountId, email, password } = account;
+    const device = await open.signInNewDevice(account);
+    await device.client.twoStepAuth.signOut({});
+    const { challenge } = await refusal(signIn(server, account));
+    const by = { case: 'accountId', value: accountId } as const;
+    const { trace } = await server.service.support.traceChallenge({ account: by });
+    expect(trace).toMatchObject({ challengeId: challenge?.challengeId, state: ChallengeState.CLOSED, messages: [] });
+    expect(trace?.events.map(({ kind }) => kind)).toEqual([
+      TraceEventKind.OPENED,
+      TraceEventKind.NOT_SENT,
+      TraceEventKind.CLOSED,
+    ]);
+    expect(trace?.events[1]?.answer).toMatch(/^not sent: no way was open/);
+    const { accountSecurity } = await server.service.support.getAccountSecurity({ account: by });
+    expect(accountSecurity?.recentChallenges[0]).toMatchObject({
+      challengeId: challenge?.challengeId,
+      byApp: Delivery.NOT_SENT,
+      byEmail: Delivery.NOT_SENT,
+    });
+    const [mail] = await eventually(20_000, () => {
+      const stopped = open.mail.mails.filter(({ to, subject }) => to === email && /with your password/.test(subject));
+      expect(stopped).toHaveLength(1);
+      return stopped;
+    });
+    const url = /\S+\/deny\?token=\S+/.exec(mail?.text ?? '')?.[0] ?? '';
+
+    const { deviceToken } = device.session;
+    const app = server.appClient();
+    const { result } = await app.twoStepAuth.signIn({ email, password, device: iphone, deviceToken });
+    if (result.case !== 'session') throw new Error(`no session but ${result.case}`);
+    app.useSession(result.value);
+    const { events } = await app.loginActivity.listLoginActivity({});
+    expect(events[1]).toMatchObject({
+      kind: EventKind.CHALLENGE_DENIED,
+      channel: Channel.UNSPECIFIED,
+      device: { model: 'iPhone 17' },
+    });
+    const { pathname, searchParams } = new URL(url);
+    await fetch(`${server.publicUrl}${pathname}`, { method: 'POST', body: searchParams });
+    expect((await refusal(signIn(server, account))).reason).toBe('RATE_LIMITED');
+  });
+
+  test('who has the password is stopped after ten of them an hour, and then runs out of guesses, too', async () => {
+    const server = at();
+    const account = await open.createAccount();
+    const device = await open.signInNewDevice(account);
+    await device.client.twoStepAuth.signOut({});
+    open.clock.advance(3_600_000);
+    const reasons: string[] = [];
+    for (let count = 0; count < 20; count++) reasons.push((await refusal(signIn(server, account))).reason);
+    expect(reasons).toEqual([...Array(10).fill('CHANNEL_UNAVAILABLE'), ...Array(10).fill('RATE_LIMITED')]);
+    // No password is compared any more: a wrong one is not told from the right one.
+    const wrong = { ...account, password: 'not this one' };
+    expect((await refusal(signIn(server, wrong))).reason).toBe('RATE_LIMITED');
+    const told = await open.query(`select kind from delivery where account_id = $1 and kind = 'CODE_NOT_SENT'`, [
+      account.accountId,
+    ]);
+    expect(told).toHaveLength(10);
+  });
+
+  test('a mail that was promised for a code which nobody shows is not sent once the way is closed', async () => {
+    const server = at();
+    const account = await open.createAccount();
+    await open.signInNewDevice(account);
+    const { challenge, challengeToken } = await askForCode(server, account);
+    open.clock.advance(20_000);
+    await emailWhereAppFailed(server.app.deps, account.accountId, challenge?.challengeId ?? '');
+    const seen = (await server.appClient().twoStepAuth.getChallenge({ challengeToken })).challenge;
+    expect(seen?.channels.map(({ delivery }) => delivery)).toEqual([Delivery.FAILED, Delivery.NOT_SENT]);
     await expectNoMoreCodes(account, 1);
   });
 
@@ -154,6 +232,106 @@ test('first_device: the first device of an account is let in by a mailed code, t
   expect(session?.deviceToken).not.toBe('');
   expect(available((await askForCode(firstDevice, account)).challenge)).toEqual([Channel.APP]);
   await expectNoMoreCodes(account, 1);
+});
+
+/** Asks for a code that goes by mail, and reads it. */
+async function readMailedCode(server: TestServer, account: TestAccount) {
+  const before = open.mail.codeMailsTo(account.email).length;
+  const { challengeToken } = await askForCode(server, account);
+  return { challengeToken, code: await open.mail.codeFor(account.email, before + 1) };
+}
+
+test.each([
+  ['the first that was asked for', 0, 1],
+  ['the last one', 1, 0],
+])(
+  'first_device: of two mailed codes one is taken, %s, and the other is a wrong one from then on',
+  async (_, one, other) => {
+    const account = await open.createAccount();
+    const asked = [await readMailedCode(firstDevice, account), await readMailedCode(firstDevice, account)];
+    const client = firstDevice.appClient();
+    const [taken, late] = [asked[one], asked[other]];
+    const { session } = await client.twoStepAuth.verifyCode({ ...taken });
+    expect(session?.deviceToken).not.toBe('');
+    const refused = await refusal(client.twoStepAuth.verifyCode({ ...late }));
+    expect(refused.reason).toBe('CODE_INCORRECT');
+    expect(refused.challenge?.attemptsRemaining).toBe(4);
+    const counted = await open.query('select wrong_codes from account where account_id = $1', [account.accountId]);
+    expect(counted).toEqual([{ wrong_codes: 1 }]);
+    if (session === undefined) throw new Error('no session');
+    // What the device shows opens that challenge all the same.
+    client.useSession(session);
+    const { challengeToken = '' } = late ?? {};
+    await client.twoStepAuth.sendCode({ challengeToken, channel: Channel.APP });
+    const [pending] = (await client.twoStepAuth.listPendingCodes({})).pendingCodes;
+    const second = await firstDevice.appClient().twoStepAuth.verifyCode({ challengeToken, code: pending?.code ?? '' });
+    expect(second.session?.deviceToken).not.toBe('');
+  },
+);
+
+test('first_device: a lost answer to the code of the first device can be asked for again', async () => {
+  const account = await open.createAccount();
+  const mailed = await readMailedCode(firstDevice, account);
+  const client = firstDevice.appClient();
+  const first = await client.twoStepAuth.verifyCode(mailed);
+  const again = await client.twoStepAuth.verifyCode(mailed);
+  expect(again.session?.sessionId).toBe(first.session?.sessionId);
+});
+
+test('first_device: a mailed code to switch off is no good once a device is trusted', async () => {
+  const account = await open.createAccount();
+  const guest = firstDevice.appClient();
+  const { session } = await guest.twoStepAuth.verifyCode({
+    ...(await readMailedCode(firstDevice, account)),
+    trustDevice: false,
+  });
+  if (session === undefined) throw new Error('no session');
+  guest.useSession(session);
+  const { result } = await guest.twoStepAuth.updateSettings({ twoStepEnabled: false });
+  if (result.case !== 'challengeGrant') throw new Error(`no challenge but ${result.case}`);
+  const { challengeToken } = result.value;
+  const code = await open.mail.codeFor(account.email, 2);
+  await firstDevice.appClient().twoStepAuth.verifyCode(await readMailedCode(firstDevice, account));
+  const refused = await refusal(guest.twoStepAuth.updateSettings({ twoStepEnabled: false, challengeToken, code }));
+  expect(refused.reason).toBe('CODE_INCORRECT');
+  expect((await guest.twoStepAuth.getSettings({})).twoStepEnabled).toBe(true);
+});
+
+test('off: a code that was mailed before it was set is taken no more', async () => {
+  const account = await open.createAccount();
+  const mailed = await readMailedCode(open, account);
+  expect((await refusal(off.appClient().twoStepAuth.verifyCode(mailed))).reason).toBe('CODE_INCORRECT');
+});
+
+test('first_device: who holds a lost phone is put out with it: the code that it has shown, and a session without trust', async () => {
+  const account = await open.createAccount();
+  const { accountId } = account;
+  const lost = await open.signInNewDevice(account);
+  const guest = await open.signInNewDevice(account, false);
+  const { challengeToken } = await askForCode(firstDevice, account);
+  const [read] = (await lost.client.twoStepAuth.listPendingCodes({})).pendingCodes;
+  await firstDevice.service.accounts.resetVerification({ accountId, forgetTrustedDevices: true });
+
+  const thief = firstDevice.appClient();
+  const late = await refusal(thief.twoStepAuth.verifyCode({ challengeToken, code: read?.code ?? '' }));
+  expect(late.reason).toBe('CHALLENGE_CLOSED');
+  const ended = await refusal(guest.client.twoStepAuth.getSettings({}));
+  expect([ended.reason, ended.reasonMetadata['cause']]).toEqual(['SESSION_INVALID', 'REVOKED']);
+  expect(available((await askForCode(firstDevice, account)).challenge)).toEqual([Channel.EMAIL]);
+});
+
+test('an operator who forgets five devices sends one mail; the login activity has each', async () => {
+  const account = await open.createAccount();
+  const { accountId } = account;
+  for (let count = 0; count < 5; count++) await open.signInNewDevice(account);
+  await open.service.accounts.resetVerification({ accountId, forgetTrustedDevices: true });
+  const told = await open.query(`select from delivery where account_id = $1 and kind = 'DEVICE_REMOVED'`, [accountId]);
+  expect(told).toHaveLength(1);
+  const events = await open.query(
+    `select distinct device_id from login_event where account_id = $1 and kind = 'DEVICE_REMOVED'`,
+    [accountId],
+  );
+  expect(events).toHaveLength(5);
 });
 
 test('first_device: an operator helps who has lost every device; the lost ones are out, and the owner is told', async () => {

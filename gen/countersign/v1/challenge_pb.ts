@@ -141,14 +141,15 @@ export type Challenge = Message<"countersign.v1.Challenge"> & {
   state: ChallengeState;
 
   /**
-   * Every channel, the default one first.
+   * Every channel, the default one first, available or not.
    *
    * @generated from field: repeated countersign.v1.ChannelOption channels = 4;
    */
   channels: ChannelOption[];
 
   /**
-   * Where the first code went: the app where a device is watching or takes pushes, else e-mail.
+   * Where the first code went: the app where a device is watching or takes pushes, else e-mail, where codes may go there. It may itself be
+   * unavailable, by now or, where no channel was, from the start: then it is the app. `channels` says so.
    *
    * @generated from field: countersign.v1.Channel default_channel = 5;
    */

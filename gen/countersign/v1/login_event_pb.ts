@@ -265,7 +265,8 @@ export const EventKind = {
   PASSWORD_WRONG: 6,
 
   /**
-   * A challenge was denied by a trusted device.
+   * A challenge was denied: by a trusted device or by a link in a mail; or by the service itself, since no channel was available to send its
+   * code by (`CHANNEL_UNAVAILABLE`).
    *
    * @generated from enum value: EVENT_KIND_CHALLENGE_DENIED = 7;
    */

@@ -471,14 +471,14 @@ export type GetSettingsResponse = Message<"countersign.v1.GetSettingsResponse"> 
   twoStepEnabled: boolean;
 
   /**
-   * Where a code would go first now.
+   * Where a code would go first now; where no channel is available, the app.
    *
    * @generated from field: countersign.v1.Channel default_channel = 2;
    */
   defaultChannel: Channel;
 
   /**
-   * Every channel by which a code can be sent to this account, the default one first.
+   * Every channel, available to this account or not, the default one first.
    *
    * @generated from field: repeated countersign.v1.ChannelOption channels = 3;
    */
@@ -513,14 +513,14 @@ export type Settings = Message<"countersign.v1.Settings"> & {
   twoStepEnabled: boolean;
 
   /**
-   * Where a code would go first now.
+   * Where a code would go first now; where no channel is available, the app.
    *
    * @generated from field: countersign.v1.Channel default_channel = 2;
    */
   defaultChannel: Channel;
 
   /**
-   * Every channel by which a code can be sent to this account, the default one first.
+   * Every channel, available to this account or not, the default one first.
    *
    * @generated from field: repeated countersign.v1.ChannelOption channels = 3;
    */
@@ -630,9 +630,9 @@ export const TwoStepAuth: GenService<{
    *
    * Errors: `CREDENTIALS_INCORRECT` (the same, in the same time, for an unknown address); `RATE_LIMITED` after 10
    * guesses in 15 minutes from a network or 100 an hour over all, or where 10 challenges were opened within the hour, or one from
-   * this network was denied;
-   * `VERIFICATION_LOCKED` after 100 wrong codes; `CHANNEL_UNAVAILABLE`, with a challenge that was not opened, where codes may not go by
-   * e-mail and no trusted device is signed in that could show one: the person opens the app on one first.
+   * this network was denied; a right password that is refused so, or with `VERIFICATION_LOCKED`, counts as a guess, too;
+   * `VERIFICATION_LOCKED` after 100 wrong codes; `CHANNEL_UNAVAILABLE`, with a challenge that was closed at once and is one of those 10,
+   * where codes may not go by e-mail and no trusted device is signed in that could show one: the person opens the app on one first.
    *
    * @generated from rpc countersign.v1.TwoStepAuth.SignIn
    */

@@ -226,7 +226,7 @@ export type AccountSecurity = Message<"countersign.internal.v1.AccountSecurity">
   wrongCodes: number;
 
   /**
-   * Where a code for a new device would go first now.
+   * Where a code for a new device would go first now; where no channel is available, the app.
    *
    * @generated from field: countersign.v1.Channel default_channel = 8;
    */
@@ -248,7 +248,7 @@ export type AccountSecurity = Message<"countersign.internal.v1.AccountSecurity">
 
   /**
    * Whether a code may go by e-mail (`COUNTERSIGN_EMAIL_CODES`). Where it may not and no trusted device is signed in, a new device is
-   * refused with `CHANNEL_UNAVAILABLE`.
+   * refused with `CHANNEL_UNAVAILABLE`, and its challenge is closed at once.
    *
    * @generated from field: bool email_open = 11;
    */

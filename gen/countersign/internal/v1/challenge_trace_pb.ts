@@ -48,7 +48,8 @@ export type TraceEvent = Message<"countersign.internal.v1.TraceEvent"> & {
   deliveryId: string;
 
   /**
-   * What the provider said, in its own words, at most 500 characters. Codes, tokens and addresses are taken out.
+   * What the provider said, in its own words, at most 500 characters. Codes, tokens and addresses are taken out. Of
+   * `TRACE_EVENT_KIND_NOT_SENT`, why nothing was sent.
    *
    * @generated from field: string answer = 4;
    */
@@ -210,7 +211,7 @@ export type ChallengeTrace = Message<"countersign.internal.v1.ChallengeTrace"> &
   network: string;
 
   /**
-   * The channel of the first code.
+   * The channel of the first code; the app where none was available.
    *
    * @generated from field: countersign.v1.Channel default_channel = 9;
    */
@@ -418,7 +419,7 @@ export const TraceEventKind = {
   UNREACHABLE: 8,
 
   /**
-   * There was nothing to send any more, or nobody to send it to.
+   * There was nothing to send any more, or nobody to send it to; or, of the challenge itself, no way was open to send its code by.
    *
    * @generated from enum value: TRACE_EVENT_KIND_NOT_SENT = 9;
    */
@@ -460,7 +461,8 @@ export const TraceEventKind = {
   DENIED: 14,
 
   /**
-   * The challenge was closed: by five wrong codes, a denial, a new password or address, or the end of the session that asked.
+   * The challenge was closed: by five wrong codes, a denial, a new password or address, the end of the session that
+   * asked, an operator who forgot the trusted devices, or because no way was open to send its code by.
    *
    * @generated from enum value: TRACE_EVENT_KIND_CLOSED = 15;
    */

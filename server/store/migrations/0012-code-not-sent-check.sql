@@ -1,0 +1,3 @@
+-- What the migration before has changed holds for the rows of before too.
+
+alter table delivery validate constraint delivery_kind_check;
