@@ -146,6 +146,7 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
     replicaId,
     limits: config.limits,
     store: createLiveStore(database, appSettings),
+    onOthers: redisBus?.expect,
   });
   const revocations = startRevocations({
     bus,

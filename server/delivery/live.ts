@@ -16,6 +16,8 @@ export interface LiveDeps {
   readonly limits: Limits;
   readonly log: Logger;
   readonly replicaId: string;
+  /** Is told which other replicas live, first of all, and then every few seconds. */
+  readonly onOthers?: ((replicaIds: readonly string[]) => void) | undefined;
 }
 
 export interface RunningLiveStreams extends LiveStreams {
@@ -63,7 +65,11 @@ export async function startLiveStreams(deps: LiveDeps): Promise<RunningLiveStrea
   const forgotten: { readonly accountId: string; readonly streamId: string }[] = [];
   let ticks = 0;
   let sweepingAll = false;
-  await store.renewReplica(replicaId, replicaLeaseMs);
+  const renew = async () => {
+    const others = await store.renewReplica(replicaId, replicaLeaseMs);
+    deps.onOthers?.(others);
+  };
+  await renew();
 
   /** Compares the account's streams with the database; again, if something came while it was read. */
   const tell = async (group: Group): Promise<void> => {
@@ -148,7 +154,7 @@ export async function startLiveStreams(deps: LiveDeps): Promise<RunningLiveStrea
 
   const tick = async () => {
     ticks += 1;
-    if (ticks % ticksBetweenRenewals === 0) await store.renewReplica(replicaId, replicaLeaseMs);
+    if (ticks % ticksBetweenRenewals === 0) await renew();
     for (const { accountId, streamId } of forgotten.splice(0)) {
       await store.deleteStream(accountId, streamId).catch(() => forgotten.push({ accountId, streamId }));
     }

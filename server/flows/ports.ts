@@ -243,8 +243,8 @@ export interface LiveStore {
     now: Date,
   ): Promise<readonly string[]>;
   deleteStream(accountId: string, streamId: string): Promise<void>;
-  /** Says that this replica lives, for the next `forMs` milliseconds. */
-  renewReplica(replicaId: string, forMs: number): Promise<void>;
+  /** Says that this replica lives, for the next `forMs` milliseconds, and returns which others do. */
+  renewReplica(replicaId: string, forMs: number): Promise<readonly string[]>;
   forgetReplica(replicaId: string): Promise<void>;
 }
 

@@ -143,10 +143,12 @@ const selectToTell = statement<
       )`,
 );
 
-const upsertReplica = statement<{ readonly replicaId: string; readonly forMs: number }, unknown>(
+const upsertReplica = statement<{ readonly replicaId: string; readonly forMs: number }, { readonly replicaId: string }>(
   (_, p) => sql`
-    insert into replica (replica_id, alive_until) values (${p.replicaId}, now() + ${p.forMs} * interval '1 ms')
-    on conflict (replica_id) do update set alive_until = excluded.alive_until`,
+    with renewed as (
+      insert into replica (replica_id, alive_until) values (${p.replicaId}, now() + ${p.forMs} * interval '1 ms')
+      on conflict (replica_id) do update set alive_until = excluded.alive_until)
+    select replica_id from replica where alive_until > now() and replica_id <> ${p.replicaId}`,
 );
 
 const removeReplica = statement((db, p: { readonly replicaId: string }) =>
@@ -201,7 +203,11 @@ export function createLiveStore(database: Database, settings: AppSettings): Live
         return rows.map(({ accountId }) => accountId);
       }),
     deleteStream: (accountId, streamId) => database.autocommit((db) => deleteStream(db, accountId, streamId)),
-    renewReplica: (replicaId, forMs) => database.autocommit((db) => db.write(upsertReplica, { replicaId, forMs })),
+    renewReplica: (replicaId, forMs) =>
+      database.autocommit(async (db) => {
+        const others = await db.rows(upsertReplica, { replicaId, forMs });
+        return others.map((other) => other.replicaId);
+      }),
     forgetReplica: (replicaId) => database.autocommit((db) => db.write(removeReplica, { replicaId })),
   };
 }

@@ -1,5 +1,6 @@
 // The bus between replicas, over real PostgreSQL and real Redis: what it tells, and that it notices when it could not hear.
 
+import { setTimeout as sleep } from 'node:timers/promises';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import type { RunningBus } from '../../server/platform/bus.ts';
@@ -46,6 +47,8 @@ async function overPostgres(log: string[]): Promise<Way> {
 async function overRedis(log: string[]): Promise<Way> {
   const server = await startRedis();
   const [bus, other] = [await startBus(server, 'one', log), await startBus(server, 'other', [])];
+  bus.expect(['other']);
+  other.expect(['one']);
   return {
     bus,
     tell: (accountId) => other.publish(accountId).catch(() => {}),
@@ -59,7 +62,9 @@ async function overRedis(log: string[]): Promise<Way> {
 
 async function startBus(server: RedisServer, replica: string, log: string[], prefix = 'test'): Promise<RedisBus> {
   const logger = createLog('info', { write: (line) => log.push(line) });
-  return startRedisBus(await openRedis(server.url, prefix), replica, logger);
+  const bus = startRedisBus(await openRedis(server.url, prefix), replica, logger);
+  bus.expect([]);
+  return bus;
 }
 
 describe.each([['PostgreSQL', overPostgres], ...(hasRedis ? ([['Redis', overRedis]] as const) : [])] as const)(
@@ -173,6 +178,7 @@ describe.skipIf(!hasRedis)('over Redis', () => {
     await server.command(...user);
     const url = Object.assign(new URL(server.url), { username: 'replica', password: 'word' }).href;
     const bus = startRedisBus(await openRedis(url, 'test'), 'one', createLog('silent'));
+    bus.expect([]);
     try {
       await expect.poll(() => bus.isCut(), within).toBe(false);
       await server.command('acl', 'setuser', 'replica', '-publish');
@@ -180,6 +186,57 @@ describe.skipIf(!hasRedis)('over Redis', () => {
       await expect(bus.publish('lost')).rejects.toThrow('NOPERM');
       await server.command('acl', 'setuser', 'replica', '+publish');
       await expect.poll(() => bus.isCut(), within).toBe(false);
+    } finally {
+      await bus.stop();
+      await server.discard();
+    }
+  });
+
+  test('replicas that each hear themselves, but at two Redis, take themselves for cut, and say so to who tells', async () => {
+    const [old, next] = [await startRedis(), await startRedis()];
+    const [one, other] = [await startBus(old, 'one', []), await startBus(old, 'other', [])];
+    // As after a fail-over, where the one before lives on.
+    const moved = await startBus(next, 'moved', []);
+    const all = [one, other, moved];
+    const areCut = () => all.map((bus) => bus.isCut());
+    try {
+      await expect.poll(areCut, within).toEqual([false, false, false]);
+      one.expect(['other', 'moved']);
+      other.expect(['one', 'moved']);
+      moved.expect(['one', 'other']);
+      await expect.poll(areCut, within).toEqual([true, true, true]);
+      for (const bus of all) await expect(bus.publish('not to all')).rejects.toThrow('not every replica');
+      await moved.stop();
+      one.expect(['other']);
+      other.expect(['one']);
+      await expect.poll(() => one.isCut() || other.isCut(), within).toBe(false);
+      await one.publish('to all');
+      // Who says goodbye is not missed.
+      await other.stop();
+      for (let looks = 0; looks < 30; looks++) {
+        await sleep(200);
+        expect(one.isCut()).toBe(false);
+      }
+    } finally {
+      await Promise.all(all.map((bus) => bus.stop()));
+      await Promise.all([old.discard(), next.discard()]);
+    }
+  });
+
+  test('one that is not known to hear the replicas that live is cut, and so is one of whom one is not heard', async () => {
+    const server = await startRedis();
+    const bus = startRedisBus(await openRedis(server.url, 'test'), 'one', createLog('silent'));
+    try {
+      await expect(bus.publish('too early')).rejects.toThrow();
+      await sleep(1_500);
+      expect(bus.isCut()).toBe(true);
+      bus.expect(['without Redis']);
+      await sleep(1_500);
+      expect(bus.isCut()).toBe(true);
+      bus.expect([]);
+      await expect.poll(() => bus.isCut(), within).toBe(false);
+      bus.expect(['without Redis']);
+      await expect.poll(() => bus.isCut(), within).toBe(true);
     } finally {
       await bus.stop();
       await server.discard();
