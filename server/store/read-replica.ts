@@ -1,9 +1,11 @@
-// Pages of the login activity from a standby, as long as that is one of the same system and not behind; else from the primary. How far
-// it has come is told by positions in the log that the primary was at, so a primary where nothing happens is not taken for a lag.
+// Pages of the login activity from a standby, as long as that is one of the same system and timeline, and not behind; else from the
+// primary. How far it has come is told by positions in the log that the primary was at, so a primary where nothing happens is not
+// taken for a lag.
 
 import { sql } from 'kysely';
 import type { Logger } from '../platform/log.ts';
 import type { Database } from './database.ts';
+import { identity, timelineOfPrimary, timelineOfStandby } from './place.ts';
 import { first, type Reader, statement } from './statement.ts';
 
 /** Where events are read that nothing is decided by. Refuses as Database does. */
@@ -61,6 +63,7 @@ export function openReadReplica(
       const copy = await replica.read((db) => first(db, selectReplica, {}));
       if (copy?.lsn == null) return judge('it is no standby');
       if (copy.system !== origin?.system) return judge('it is a standby of another system, or another database of it');
+      if (copy.timeline !== origin.timeline) return judge('it is on another timeline than the primary');
       const replayed = lsnOf(copy.lsn);
       const known = positions.findLast(({ lsn }) => lsn <= replayed);
       const isBehind = known === undefined || elapsedMs() - known.at > mostBehindMs;
@@ -121,15 +124,19 @@ function wordsOf(error: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
 }
 
-/** What a standby has in common with its primary, and with nothing else. */
-const system = sql<string>`(select system_identifier::text || ' ' || current_database() from pg_control_system())`;
+interface Place {
+  readonly system: string;
+  readonly timeline: number;
+}
 
-const selectPrimary = statement<object, { readonly lsn: string; readonly system: string }>(
-  () => sql`select pg_current_wal_lsn()::text as lsn, ${system} as system`,
+const selectPrimary = statement<object, Place & { readonly lsn: string }>(
+  () => sql`
+    select pg_current_wal_lsn()::text as lsn, ${sql.raw(identity)} as system, ${sql.raw(timelineOfPrimary)} as timeline`,
 );
 
 /** Null on what is no standby. */
-const selectReplica = statement<object, { readonly lsn: string | null; readonly system: string }>(
+const selectReplica = statement<object, Place & { readonly lsn: string | null }>(
   () => sql`
-    select case when pg_is_in_recovery() then pg_last_wal_replay_lsn()::text end as lsn, ${system} as system`,
+    select case when pg_is_in_recovery() then pg_last_wal_replay_lsn()::text end as lsn, ${sql.raw(identity)} as system,
+      ${sql.raw(timelineOfStandby)} as timeline`,
 );

@@ -5,6 +5,7 @@ import { sql } from 'kysely';
 import pg from 'pg';
 import { pino } from 'pino';
 import { afterAll, beforeAll, expect, onTestFinished, test } from 'vitest';
+import { checkReplica, placeOf, withClient } from '../../server/command/checks/database-ways.ts';
 import { Database } from '../../server/store/database.ts';
 import { migrate } from '../../server/store/migrate.ts';
 import { openReadReplica, type ReadReplica } from '../../server/store/read-replica.ts';
@@ -52,10 +53,10 @@ interface Reading {
   fromStandby(): Promise<boolean>;
 }
 
-function open(replicaUrl: string): Reading {
+function open(replicaUrl: string, primaryUrl = cluster.url()): Reading {
   const log: string[] = [];
   const common = { poolSize: 4, patienceMs: 2_000 };
-  const primary = new Database({ ...common, url: roleUrl(cluster.url()) });
+  const primary = new Database({ ...common, url: roleUrl(primaryUrl) });
   const replica = openReadReplica(
     new Database({ ...common, url: replicaUrl, patienceMs: 500, standby: true }),
     primary,
@@ -123,6 +124,40 @@ test('the primary itself, or another database of the standby, is never read', as
     expect(other.log.join()).toContain('another system, or another database');
   });
   expect([await itself.fromStandby(), await other.fromStandby()]).toEqual([false, false]);
+});
+
+test('one that has stayed with the old primary after a promotion is not read, however far it has come', async () => {
+  const promoted = await startStandby(cluster);
+  onTestFinished(promoted.discard);
+  await promoted.promote();
+  // The old log goes on, past where the new one is.
+  await admin.query(`insert into written select now() from generate_series(1, 10000)`);
+  const reading = open(roleUrl(standby.url), promoted.url);
+  await eventually(10_000, () => expect(reading.log.join()).toContain('another timeline'));
+  await sleep(3_000);
+  expect(await reading.fromStandby()).toBe(false);
+  expect(reading.log.join()).not.toContain('the read replica is read');
+  const found = await withClient('DATABASE_URL', promoted.url, async (client) =>
+    checkReplica(standby.url, await placeOf(client)),
+  );
+  expect(found).toMatchObject([{ status: 'warn', message: expect.stringContaining('another timeline') }]);
+});
+
+test('one that follows the primary through a promotion is read', async () => {
+  const [promoted, follower] = [await startStandby(cluster), await startStandby(cluster)];
+  onTestFinished(async () => void (await Promise.all([promoted.discard(), follower.discard()])));
+  const { hostname, port, username, password } = new URL(promoted.url);
+  const upstream = `host=${hostname} port=${port} user=${username} password=${decodeURIComponent(password)}`;
+  await follower.query(`alter system set primary_conninfo = '${upstream}'`);
+  await follower.query('select pg_reload_conf()');
+  await promoted.promote();
+  const reading = open(roleUrl(follower.url), promoted.url);
+  await eventually(20_000, async () => {
+    // It notes the timeline with what it has of a checkpoint.
+    await promoted.query('checkpoint');
+    await follower.query('checkpoint');
+    expect(await reading.fromStandby()).toBe(true);
+  });
 });
 
 test('a server lists login activity from it, and decides nothing by it', async () => {

@@ -1,6 +1,7 @@
 // The other ways to PostgreSQL than the first: through a pooler, and to a standby. Whether each leads to the same database. It only reads.
 
 import pg from 'pg';
+import { identity, timelineOfPrimary, timelineOfStandby } from '../../store/place.ts';
 import { type Finding, fail, ok, patienceMs, warn, wordsOf } from './finding.ts';
 
 export interface Place {
@@ -8,6 +9,8 @@ export interface Place {
   readonly identity: string | undefined;
   /** The end of the primary's log. */
   readonly lsn: string;
+  /** Of that log. */
+  readonly timeline: number;
 }
 
 /** A client that the checks may use, which is ended after them; a finding where there is none. */
@@ -56,12 +59,12 @@ export async function isPooled(client: pg.Client): Promise<boolean> {
   return rows[0]?.pid !== (client as unknown as { readonly processID: number }).processID;
 }
 
-const identity = `(select system_identifier::text || ' ' || current_database() from pg_control_system())`;
-
 export async function placeOf(client: pg.Client): Promise<Place> {
-  const { rows } = await client.query<{ lsn: string }>('select pg_current_wal_lsn()::text as lsn');
+  const { rows } = await client.query<{ lsn: string; timeline: number }>(
+    `select pg_current_wal_lsn()::text as lsn, ${timelineOfPrimary} as timeline`,
+  );
   const named = await client.query<{ identity: string }>(`select ${identity} as identity`).catch(() => undefined);
-  return { identity: named?.rows[0]?.identity, lsn: rows[0]?.lsn ?? '0/0' };
+  return { identity: named?.rows[0]?.identity, lsn: rows[0]?.lsn ?? '0/0', timeline: rows[0]?.timeline ?? 0 };
 }
 
 /** The way that calls take, where another one leads past it. */
@@ -87,8 +90,13 @@ export function checkPooler(url: string, place: Place): Promise<readonly Finding
 export function checkReplica(url: string, place: Place): Promise<readonly Finding[]> {
   const setting = 'COUNTERSIGN_DATABASE_REPLICA_URL';
   return withClient(setting, url, async (client) => {
-    const { rows } = await client.query<{ standby: boolean; behind: boolean | null; identity: string }>(
-      `select pg_is_in_recovery() as standby, ${identity} as identity,
+    const { rows } = await client.query<{
+      standby: boolean;
+      behind: boolean | null;
+      identity: string;
+      timeline: number;
+    }>(
+      `select pg_is_in_recovery() as standby, ${identity} as identity, ${timelineOfStandby} as timeline,
          case when pg_is_in_recovery() then pg_last_wal_replay_lsn() < '${place.lsn}'::pg_lsn end as behind`,
     );
     const [found] = rows;
@@ -99,6 +107,10 @@ export function checkReplica(url: string, place: Place): Promise<readonly Findin
       return [
         fail(`${setting} leads to a standby of another system, or another database of it`, `correct it; ${unread}`),
       ];
+    }
+    if (found.timeline !== place.timeline) {
+      const mend = `after a promotion it has to follow the new primary, and may need some minutes to say so; ${unread}`;
+      return [warn(`${setting} leads to a standby on another timeline than the primary`, mend)];
     }
     return [
       found.behind === true
