@@ -9,7 +9,7 @@ import { Connection, type Way } from './connection.ts';
 import { isGone, isPassing, isUnavailable } from './database-errors.ts';
 import { Joiner } from './joiner.ts';
 import { Lines } from './lines.ts';
-import type { Db, Reader } from './statement.ts';
+import type { Db, Reader, Statement } from './statement.ts';
 
 export interface DatabaseSettings {
   readonly url: string;
@@ -159,6 +159,17 @@ export class Database {
         }),
       ),
     );
+  }
+
+  /** One statement, beside all that waits: that much does says nothing of PostgreSQL. */
+  async probe<V, R>(statement: Statement<V, R>, values: V): Promise<R[]> {
+    const client = await this.#probe.connect();
+    const connection = new Connection(client, this.#joiner, this.#way);
+    try {
+      return await connection.rows(statement, values);
+    } finally {
+      client.release(connection.isBroken);
+    }
   }
 
   /** Why PostgreSQL can't be used; undefined where it answers, and takes writes. */

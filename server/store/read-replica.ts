@@ -5,8 +5,9 @@
 import { sql } from 'kysely';
 import type { Logger } from '../platform/log.ts';
 import type { Database } from './database.ts';
+import { isGone } from './database-errors.ts';
 import { identity, timelineOfPrimary, timelineOfStandby } from './place.ts';
-import { first, type Reader, statement } from './statement.ts';
+import { type Reader, statement } from './statement.ts';
 
 /** Where events are read that nothing is decided by. Refuses as Database does. */
 export interface EventReader {
@@ -23,7 +24,7 @@ export interface ReadReplica extends EventReader {
 const checkEveryMs = 1_000;
 /** What was committed longer ago than this, and the time between two checks, is on a standby that is read. */
 const mostBehindMs = 3_000;
-/** After a failure it is left alone for so long: it may be too slow, and each try makes a call wait. */
+/** Where it went away it is left alone for so long. */
 const restMs = 5_000;
 
 /** Connections to it at most: only one of many calls lists events. */
@@ -54,22 +55,27 @@ export function openReadReplica(
     if (why === undefined && unfit !== undefined) log.info('the read replica is read');
     unfit = why;
   };
+  const rests = () => elapsedMs() < restsUntil;
+  /** It may have gone away while it was looked at. */
+  const found = (why: string | undefined) => {
+    if (!rests()) judge(why);
+  };
   const check = async () => {
-    if (elapsedMs() < restsUntil) return;
+    if (rests()) return;
     try {
       const at = elapsedMs();
-      const origin = await primary.read((db) => first(db, selectPrimary, {}));
+      const [origin] = await primary.probe(selectPrimary, {});
       positions = positionsAfter(positions, { at, lsn: lsnOf(origin?.lsn) });
-      const copy = await replica.read((db) => first(db, selectReplica, {}));
-      if (copy?.lsn == null) return judge('it is no standby');
-      if (copy.system !== origin?.system) return judge('it is a standby of another system, or another database of it');
-      if (copy.timeline !== origin.timeline) return judge('it is on another timeline than the primary');
+      const [copy] = await replica.probe(selectReplica, {});
+      if (copy?.lsn == null) return found('it is no standby');
+      if (copy.system !== origin?.system) return found('it is a standby of another system, or another database of it');
+      if (copy.timeline !== origin.timeline) return found('it is on another timeline than the primary');
       const replayed = lsnOf(copy.lsn);
       const known = positions.findLast(({ lsn }) => lsn <= replayed);
       const isBehind = known === undefined || elapsedMs() - known.at > mostBehindMs;
-      judge(isBehind ? `it is more than ${mostBehindMs / 1_000} s behind` : undefined);
+      found(isBehind ? `it is more than ${mostBehindMs / 1_000} s behind` : undefined);
     } catch (error) {
-      judge(wordsOf(error));
+      found(wordsOf(error));
     }
   };
   const timer = setInterval(() => {
@@ -85,8 +91,11 @@ export function openReadReplica(
       try {
         return await atReplica[kind](work);
       } catch (error) {
-        restsUntil = elapsedMs() + restMs;
-        judge(wordsOf(error));
+        // What is only too slow there, or has no room, is that call's alone: all of them would only make the primary as slow.
+        if (isGone(error)) {
+          restsUntil = elapsedMs() + restMs;
+          judge(wordsOf(error));
+        }
         return atPrimary[kind](work);
       }
     };

@@ -9,7 +9,7 @@ import { checkReplica, placeOf, withClient } from '../../server/command/checks/d
 import { Database } from '../../server/store/database.ts';
 import { migrate } from '../../server/store/migrate.ts';
 import { openReadReplica, type ReadReplica } from '../../server/store/read-replica.ts';
-import { first, statement } from '../../server/store/statement.ts';
+import { first, type Statement, statement } from '../../server/store/statement.ts';
 import { type Cluster, startCluster } from '../support/cluster.ts';
 import { eventually } from '../support/eventually.ts';
 import { type MailServer, startMailServer } from '../support/mail-server.ts';
@@ -53,12 +53,12 @@ interface Reading {
   fromStandby(): Promise<boolean>;
 }
 
-function open(replicaUrl: string, primaryUrl = cluster.url()): Reading {
+function open(replicaUrl: string, primaryUrl = cluster.url(), Standby = Database): Reading {
   const log: string[] = [];
   const common = { poolSize: 4, patienceMs: 2_000 };
   const primary = new Database({ ...common, url: roleUrl(primaryUrl) });
   const replica = openReadReplica(
-    new Database({ ...common, url: replicaUrl, patienceMs: 500, standby: true }),
+    new Standby({ ...common, url: replicaUrl, patienceMs: 500, standby: true }),
     primary,
     () => performance.now(),
     pino({ level: 'info' }, { write: (line: string) => log.push(line) }),
@@ -76,6 +76,11 @@ function open(replicaUrl: string, primaryUrl = cluster.url()): Reading {
     },
   };
 }
+
+/** Takes longer there than it may, and not at the primary. */
+const slow = statement<object, { readonly standby: boolean }>(
+  () => sql`select pg_is_in_recovery() as standby from pg_sleep(0.7)`,
+);
 
 const eventuallyFrom = ({ fromStandby }: Reading, isStandby: boolean) =>
   eventually(20_000, async () => expect(await fromStandby()).toBe(isStandby));
@@ -113,6 +118,45 @@ test('one that is out of reach, or silent, costs no page', async () => {
   expect(await reading.fromStandby()).toBe(false);
   await proxy.comeBack(standby.url);
   proxy.disarm();
+  await eventuallyFrom(reading, true);
+});
+
+test('a search that is too slow there, or finds no room, goes to the primary alone', async () => {
+  const reading = open(roleUrl(proxy.url));
+  await eventuallyFrom(reading, true);
+  const search = () => reading.replica.search((db) => first(db, slow, {}));
+  expect(await search()).toEqual({ standby: false });
+  expect(await reading.fromStandby()).toBe(true);
+  // More than it has connections for them.
+  const many = await Promise.all(Array.from({ length: 5 }, search));
+  expect(many.map((row) => row?.standby)).not.toContain(true);
+  expect(await reading.fromStandby()).toBe(true);
+  expect(reading.log.filter((line) => line.includes('is not read'))).toEqual([]);
+});
+
+test('one that goes away while it is looked at is left alone, whatever it has answered', async () => {
+  let answered: (() => void) | undefined;
+  let goesOn: Promise<void> | undefined;
+  class Held extends Database {
+    override async probe<V, R>(asked: Statement<V, R>, values: V): Promise<R[]> {
+      const rows = await super.probe(asked, values);
+      answered?.();
+      await goesOn;
+      return rows;
+    }
+  }
+  const reading = open(roleUrl(proxy.url), cluster.url(), Held);
+  await eventuallyFrom(reading, true);
+  const { promise: isHeld, resolve } = Promise.withResolvers<void>();
+  const { promise, resolve: goOn } = Promise.withResolvers<void>();
+  [answered, goesOn] = [resolve, promise];
+  await isHeld;
+  await proxy.goDown();
+  expect(await reading.fromStandby()).toBe(false);
+  await proxy.comeBack(standby.url);
+  goOn();
+  await sleep(100);
+  expect(await reading.fromStandby()).toBe(false);
   await eventuallyFrom(reading, true);
 });
 
