@@ -2,9 +2,9 @@
 // reach. A lost connection is noticed. What is told is sent by the store, behind its commits.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import pg from 'pg';
 import { Hearing, type RunningBus } from './bus.ts';
 import type { Logger } from './log.ts';
+import { PrimaryClient } from './primary-client.ts';
 
 /** NOTIFY's channel; the payload is an account id. */
 export const busChannel = 'countersign_account';
@@ -17,7 +17,7 @@ export function startPostgresBus(databaseUrl: string, log: Logger): RunningBus {
   const hearing = new Hearing('PostgreSQL', log);
 
   const listen = async () => {
-    const client = new pg.Client({
+    const client = new PrimaryClient({
       connectionString: databaseUrl,
       connectionTimeoutMillis: silenceMs,
       query_timeout: silenceMs,

@@ -1,6 +1,7 @@
-// A connection that only a primary answers. Whether a server takes writes it says as it lets us in, so that asking costs nothing; and
-// whoever becomes a standby restarts for it, which ends its connections.
+// A connection that only a primary answers. Whether a server takes writes it says as it lets us in, and again whenever that changes, so
+// that asking costs nothing; whoever takes none any more is left at once.
 
+import type { Socket } from 'node:net';
 import pg from 'pg';
 
 /** Both are told to every client since PostgreSQL 14. */
@@ -8,6 +9,7 @@ const readOnlyParameters: readonly string[] = ['in_hot_standby', 'default_transa
 
 export class PrimaryClient extends pg.Client {
   readonly #readOnly = new Set<string>();
+  #connected = false;
 
   constructor(config?: pg.ClientConfig) {
     super(config);
@@ -15,15 +17,20 @@ export class PrimaryClient extends pg.Client {
       if (!readOnlyParameters.includes(name)) return;
       if (value === 'on') this.#readOnly.add(name);
       else this.#readOnly.delete(name);
+      // As if it had been cut: of what is on its way nobody knows whether it is done.
+      if (this.#connected && this.#readOnly.size > 0) this.#transport.stream.destroy();
     };
-    (this.connection as unknown as NodeJS.EventEmitter).on('parameterStatus', told);
+    this.#transport.on('parameterStatus', told);
   }
 
   override connect(): Promise<pg.Client>;
   override connect(callback: ((error: Error) => void) | ((error: null, client: pg.Client) => void)): void;
   override connect(callback?: ((error: Error) => void) | ((error: null, client: pg.Client) => void)) {
     const connected = super.connect().then(async (client) => {
-      if (this.#readOnly.size === 0) return client;
+      if (this.#readOnly.size === 0) {
+        this.#connected = true;
+        return client;
+      }
       await this.end();
       throw notPrimary();
     });
@@ -34,6 +41,10 @@ export class PrimaryClient extends pg.Client {
       (error: Error) => call(error),
     );
     return undefined;
+  }
+
+  get #transport(): NodeJS.EventEmitter & { readonly stream: Socket } {
+    return this.connection as unknown as NodeJS.EventEmitter & { readonly stream: Socket };
   }
 }
 

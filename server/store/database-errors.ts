@@ -27,6 +27,11 @@ export function isGone(error: unknown): boolean {
   return causes(error).some((cause) => goneStates.test(codeOf(cause)) || isCut(cause));
 }
 
+/** Whether who answers takes no writes. */
+export function isNotPrimary(error: unknown): boolean {
+  return error instanceof Error && codeOf(error) === '25006';
+}
+
 /** Whether the same may succeed in a moment, on another connection. What took too long would only take longer. */
 export function isPassing(error: unknown): boolean {
   return causes(error).some((cause) => passingStates.test(codeOf(cause)) || isCut(cause));
@@ -38,7 +43,7 @@ export function isPassing(error: unknown): boolean {
  */
 export function isUndone(error: unknown): boolean {
   if (error instanceof pg.DatabaseError && error.severity === 'ERROR') return true;
-  return error instanceof Error && (codeOf(error) === '25006' || /not queryable/.test(error.message));
+  return error instanceof Error && (isNotPrimary(error) || /not queryable/.test(error.message));
 }
 
 function isCut(cause: Error): boolean {

@@ -6,7 +6,7 @@ import pg from 'pg';
 import { DomainError } from '../domain/errors.ts';
 import { notPrimary, PrimaryClient } from '../platform/primary-client.ts';
 import { Connection, type Way } from './connection.ts';
-import { isGone, isPassing, isUnavailable } from './database-errors.ts';
+import { isGone, isNotPrimary, isPassing, isUnavailable } from './database-errors.ts';
 import { Joiner } from './joiner.ts';
 import { Lines } from './lines.ts';
 import type { Db, Reader, Statement } from './statement.ts';
@@ -176,8 +176,11 @@ export class Database {
   async fault(): Promise<string | undefined> {
     try {
       const { rows } = await this.#probe.query<{ transaction_read_only: string }>('show transaction_read_only');
-      return rows[0]?.transaction_read_only === 'off' ? undefined : notPrimary().message;
+      if (rows[0]?.transaction_read_only === 'off') return undefined;
+      throw notPrimary();
     } catch (error) {
+      // Also connections that have not heard of it yet.
+      if (isNotPrimary(error)) this.#leave();
       return error instanceof Error ? error.message : String(error);
     }
   }
@@ -277,11 +280,15 @@ export class Database {
       return await work();
     } catch (error) {
       if (isGone(error) && this.#eras.get(client) === this.#era) {
-        this.#era += 1;
-        this.#lines?.renew();
+        this.#leave();
       }
       throw error;
     }
+  }
+
+  #leave(): void {
+    this.#era += 1;
+    this.#lines?.renew();
   }
 
   #open(config: pg.PoolConfig): pg.Pool {

@@ -1,8 +1,9 @@
 // What ended before its time, read without a gap: over one connection, which knows by PostgreSQL's snapshots what it has seen.
 
 import { sql } from 'kysely';
-import pg from 'pg';
+import type pg from 'pg';
 import type { Revocation, RevocationLog } from '../flows/ports.ts';
+import { PrimaryClient } from '../platform/primary-client.ts';
 import { Connection } from './connection.ts';
 import type { DatabaseSettings } from './database.ts';
 import { Joiner } from './joiner.ts';
@@ -95,7 +96,7 @@ export function createRevocationLog(
 
   const connected = async (): Promise<pg.Client> => {
     if (client !== undefined) return client;
-    const opened = new pg.Client({
+    const opened = new PrimaryClient({
       connectionString: url,
       connectionTimeoutMillis: patienceMs,
       statement_timeout: patienceMs,
