@@ -101,6 +101,9 @@ function placeOf(column: string): Place {
 /** A name by which connections know a statement of this text; PostgreSQL tells 63 bytes of it. */
 export const nameOf = (text: string) => hash('sha256', text, 'base64url');
 
+/** All that there are: so that what has to hold for each of them can be held, whether or not it was ever run. */
+export const statements: Statement<never, unknown>[] = [];
+
 const parameters = new Proxy({}, { get: (_, property) => new Parameter(String(property)) });
 
 /**
@@ -119,7 +122,7 @@ export function statement<V extends object, R = unknown>(
   };
   let places: readonly Place[] | undefined;
   let name: string | undefined;
-  return {
+  const made: Statement<V, R> = {
     get name() {
       // Of its text, so that a connection never knows two by one name.
       name ??= nameOf(compile().sql);
@@ -152,6 +155,8 @@ export function statement<V extends object, R = unknown>(
       return row as R;
     },
   };
+  statements.push(made);
+  return made;
 }
 
 /**
