@@ -7,7 +7,7 @@ import { join, resolve } from 'node:path';
 import { Health } from '../gen/health/v1/health_pb.ts';
 import type { EdgeConfig } from '../server/config.ts';
 import type { Address } from '../server/environment.ts';
-import { levelOf } from '../server/rpc/access.ts';
+import { isCostly } from '../server/rpc/access.ts';
 import { createCors } from '../server/rpc/cors.ts';
 import { denyPath } from '../server/rpc/deny.ts';
 import { resetPath } from '../server/rpc/reset.ts';
@@ -127,8 +127,8 @@ function pathRules(): string {
   const rules = (name: string, paths: readonly string[]) => paths.map((path) => `acl ${name} path ${path}`);
   return [
     ...rules('is_rpc', methods.map(pathOf)),
-    '# What needs no session: the costly calls, which strangers can make.',
-    ...rules('is_stranger', methods.filter((method) => levelOf(method) === 'none').map(pathOf)),
+    '# What strangers can make, and is costly.',
+    ...rules('is_costly', methods.filter(isCostly).map(pathOf)),
     ...rules('is_stream', methods.filter(({ methodKind }) => methodKind !== 'unary').map(pathOf)),
     ...rules('is_page', [denyPath, resetPath]),
     ...rules('is_read', [jwksPath]),

@@ -8,7 +8,7 @@ export interface CallLimits {
   readonly countedBy: 'edge' | 'server';
   /** Of one IPv4 address or IPv6 /64. */
   readonly perAddress: number;
-  /** Of those, such that need no session. They are what a stranger can make, and what is costly. */
+  /** Of those, such that are costly and need no session: a stranger can make them. */
   readonly strangersPerAddress: number;
   /** Of the sessions of one account together. */
   readonly perAccount: number;

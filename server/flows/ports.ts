@@ -302,10 +302,10 @@ export interface RevocationLog {
 /** Counts calls of a minute, over all replicas. Guesses are counted elsewhere, under the rows that they are for. */
 export interface CallLimiter {
   /**
-   * A call from this address; `stranger` where it needs no session. Returns once it is counted.
+   * A call from this address; `costly` where a stranger can make it and it is. Returns once it is counted.
    * @throws DomainError RATE_LIMITED where that is too many, DEPENDENCY_UNAVAILABLE where nothing can count.
    */
-  ofAddress(ipAddress: string, stranger: boolean): Promise<void>;
+  ofAddress(ipAddress: string, costly: boolean): Promise<void>;
   /** The same of a session of this account. */
   ofAccount(accountId: string): Promise<void>;
 }

@@ -82,9 +82,9 @@ export async function startCallLimiter(
 
   const forgetting = setInterval(() => void postgres.forget(Date.now()).catch(() => {}), windowSeconds * 1_000);
   return {
-    ofAddress: async (ipAddress, stranger) => {
+    ofAddress: async (ipAddress, costly) => {
       const subnet = subnetOf(ipAddress);
-      await Promise.all([count(ofAddress, subnet), ...(stranger ? [count(ofStrangers, subnet)] : [])]);
+      await Promise.all([count(ofAddress, subnet), ...(costly ? [count(ofStrangers, subnet)] : [])]);
     },
     ofAccount: (accountId) => count(ofAccount, accountId),
     stop: () => clearInterval(forgetting),

@@ -11,15 +11,19 @@ import { TwoStepAuth } from '../../gen/countersign/v1/two_step_auth_pb.ts';
 import type { Level } from '../flows/sessions.ts';
 import type { Scope } from '../platform/service-tokens.ts';
 
-/** `none`: the call holds its own secret. */
-type LevelsOf<S extends DescService> = Readonly<Record<keyof S['method'], Level | 'none'>>;
+/**
+ * `none`: the call holds its own secret. `costly`: so it does, and even one that a stranger makes up costs a password hash, may send
+ * a mail, or guesses; they are counted apart.
+ */
+type Access = Level | 'none' | 'costly';
+type LevelsOf<S extends DescService> = Readonly<Record<keyof S['method'], Access>>;
 /** The scope that it needs; and whether it writes something or looks a person up, and so is audited. */
 type RulesOf<S extends DescService> = Readonly<Record<keyof S['method'], readonly [Scope, 'audited' | 'not audited']>>;
 
 const twoStepAuth: LevelsOf<typeof TwoStepAuth> = {
-  signIn: 'none',
-  sendCode: 'none',
-  verifyCode: 'none',
+  signIn: 'costly',
+  sendCode: 'costly',
+  verifyCode: 'costly',
   getChallenge: 'none',
   listPendingCodes: 'trusted',
   denyChallenge: 'trusted',
@@ -38,8 +42,8 @@ const loginActivity: LevelsOf<typeof LoginActivity> = { listLoginActivity: 'sess
 const account: LevelsOf<typeof Account> = {
   getAccount: 'session',
   changePassword: 'session',
-  requestPasswordReset: 'none',
-  resetPassword: 'none',
+  requestPasswordReset: 'costly',
+  resetPassword: 'costly',
 };
 
 export const accounts = {
@@ -67,7 +71,7 @@ export const support = {
   listAuditRecords: ['support', 'audited'],
 } as const satisfies RulesOf<typeof Support>;
 
-const levels = new Map<DescMethod, Level | 'none'>([
+const levels = new Map<DescMethod, Access>([
   ...entries(TwoStepAuth, twoStepAuth),
   ...entries(TrustedDevices, trustedDevices),
   ...entries(LoginActivity, loginActivity),
@@ -88,7 +92,13 @@ function entries<T>(service: DescService, values: Readonly<Record<string, T>>): 
 }
 
 /** The level that a public RPC needs; undefined for what is not ours, such as health. */
-export const levelOf = (method: DescMethod): Level | 'none' | undefined => levels.get(method);
+export function levelOf(method: DescMethod): Level | 'none' | undefined {
+  const access = levels.get(method);
+  return access === 'costly' ? 'none' : access;
+}
+
+/** Whether a stranger's call costs more than looking something up. */
+export const isCostly = (method: DescMethod): boolean => levels.get(method) === 'costly';
 
 /** The scope that an internal RPC needs; undefined for what is not ours. */
 export const scopeOf = (method: DescMethod): Scope | undefined => rules.get(method)?.[0];

@@ -12,7 +12,7 @@ import type { SessionRecord } from '../flows/store-ports.ts';
 import { clientAddress, type TrustedProxies } from '../platform/client-address.ts';
 import type { Logger } from '../platform/log.ts';
 import type { ServiceGrants } from '../platform/service-tokens.ts';
-import { levelOf } from './access.ts';
+import { isCostly, levelOf } from './access.ts';
 import { auditCalls } from './audit.ts';
 import { bearerOf, callerOf, logFieldsOf, peerAddressOf, setCaller, setSession, signedInOf } from './call.ts';
 import { platformOf, versionHeader } from './client-version.ts';
@@ -137,9 +137,8 @@ function nameCaller(trusted: TrustedProxies): Interceptor {
 /** Health and reflection, which ask nothing of PostgreSQL, are not counted. */
 function countByAddress(limiter: CallLimiter): Interceptor {
   return (next) => async (req) => {
-    const level = levelOf(req.method);
-    if (level !== undefined)
-      await limiter.ofAddress(callerOf({ values: req.contextValues }).ipAddress, level === 'none');
+    if (levelOf(req.method) !== undefined)
+      await limiter.ofAddress(callerOf({ values: req.contextValues }).ipAddress, isCostly(req.method));
     return next(req);
   };
 }

@@ -13,7 +13,7 @@ import { haproxyPath } from '../../edge/haproxy.ts';
 import { render } from '../../edge/render.ts';
 import { readEdgeConfig } from '../../server/config.ts';
 import { selfSigned } from '../support/certificate.ts';
-import { holdsItsOwnSecret, isStream, publicRpcs } from '../support/contract.ts';
+import { holdsItsOwnSecret, isCheap, isStream, publicRpcs } from '../support/contract.ts';
 import { hasHaproxy, startEdge } from '../support/edge.ts';
 import { rawRequest } from './http.ts';
 import { startReplica } from './stand-in.ts';
@@ -56,16 +56,15 @@ describe('the configuration', () => {
     expect([stdout.trim(), stderr]).toEqual(['Configuration file is valid', '']);
   });
 
-  test('has every RPC of the contract, and who needs no session, and what streams', async () => {
+  test('has every RPC of the contract, what is costly of what strangers can call, and what streams', async () => {
     const { text: config } = await rendered({});
     const pathsOf = (name: string) =>
       [...config.matchAll(new RegExp(`^ *acl ${name} path (\\S+)$`, 'gm'))].map(([, path]) => path).sort();
     const health = ['Check', 'List', 'Watch'].map((method) => `/grpc.health.v1.Health/${method}`);
     const named = (rpcs: typeof publicRpcs) => rpcs.map(({ path }) => path);
     expect(pathsOf('is_rpc')).toEqual([...named(publicRpcs), ...health].sort());
-    expect(pathsOf('is_stranger')).toEqual(
-      named(publicRpcs.filter(({ method }) => holdsItsOwnSecret.has(method.name))).sort(),
-    );
+    const costly = publicRpcs.filter(({ method: { name } }) => holdsItsOwnSecret.has(name) && !isCheap.has(name));
+    expect(pathsOf('is_costly')).toEqual(named(costly).sort());
     expect(pathsOf('is_stream')).toEqual([...named(publicRpcs.filter(isStream)), health[2]].sort());
     expect(config).not.toContain('internal');
     expect(config).not.toMatch(/\{\{|\}\}/);

@@ -29,10 +29,9 @@ async function replicaThat(...how: Parameters<typeof startReplica>): Promise<Rep
   return replica;
 }
 
-const challengeToken = 'no-such-challenge';
 type Way = (typeof ways)[number] & { readonly localAddress?: string };
-const getChallenge = (edge: Edge, way: Way) =>
-  refusal(edge.appClient(way).twoStepAuth.getChallenge({ challengeToken }));
+const verification = { challengeToken: 'no-such-challenge', code: '123456' };
+const verifyCode = (edge: Edge, way: Way) => refusal(edge.appClient(way).twoStepAuth.verifyCode(verification));
 const watchDevice = (edge: Edge, way: Way) =>
   refusal(
     (async () => {
@@ -67,18 +66,19 @@ describe.skipIf(!hasIt)('limits of calls by address', () => {
       env: { COUNTERSIGN_STRANGERS_CALLS_PER_ADDRESS: '4', COUNTERSIGN_CALLS_PER_ADDRESS: '7' },
     });
     const from = '127.0.0.2';
-    const asStranger = { ':path': '/countersign.v1.TwoStepAuth/GetChallenge', ...gate };
+    const asStranger = { ':path': '/countersign.v1.TwoStepAuth/VerifyCode', ...gate };
     for (let calls = 0; calls < 4; calls++) {
-      await edge.appClient({ json: true, localAddress: from }).twoStepAuth.getChallenge({ challengeToken });
+      await edge.appClient({ json: true, localAddress: from }).twoStepAuth.verifyCode(verification);
     }
     for (const way of ways)
-      expectAsTheServer(await getChallenge(edge, { ...way, localAddress: from }), 'RATE_LIMITED', 10_000);
+      expectAsTheServer(await verifyCode(edge, { ...way, localAddress: from }), 'RATE_LIMITED', 10_000);
     expect(replica.calls).toHaveLength(4);
 
-    // Who has a session goes on, to a limit of its own; what was refused does not count.
-    for (let calls = 0; calls < 3; calls++) {
-      await edge.appClient({ json: true, localAddress: from }).twoStepAuth.getSettings({});
-    }
+    // Who has a session goes on, also to refresh it, to a limit of its own; what was refused does not count.
+    const other = edge.appClient({ json: true, localAddress: from }).twoStepAuth;
+    await other.getSettings({});
+    await other.refreshSession({ refreshToken: 'none' });
+    await other.getChallenge(verification);
     for (const way of ways) {
       expectAsTheServer(await watchDevice(edge, { ...way, localAddress: from }), 'RATE_LIMITED', 10_000);
     }
@@ -136,7 +136,7 @@ describe.skipIf(!hasIt)('without a replica', () => {
     const edge = await edgeOver({ replicas: [`127.0.0.1:${await freePort()}`] });
     const look = async () => {
       for (const way of ways) {
-        expectAsTheServer(await getChallenge(edge, way), 'DEPENDENCY_UNAVAILABLE', 1_000);
+        expectAsTheServer(await verifyCode(edge, way), 'DEPENDENCY_UNAVAILABLE', 1_000);
         expectAsTheServer(await watchDevice(edge, way), 'DEPENDENCY_UNAVAILABLE', 1_000);
       }
     };
@@ -156,8 +156,8 @@ describe.skipIf(!hasIt)('without a replica', () => {
     const replicas = [await dying(), await dying()];
     const edge = await edgeOver({ replicas: replicas.map(({ address }) => address) });
     // Over HTTP/2 HAProxy resets the stream as refused, which says that it may be tried again: a client must not do so by itself.
-    for (const way of ways) await getChallenge(edge, way);
-    const { status, body } = await sendRaw(edge, rawRequest('/countersign.v1.TwoStepAuth/GetChallenge'));
+    for (const way of ways) await verifyCode(edge, way);
+    const { status, body } = await sendRaw(edge, rawRequest('/countersign.v1.TwoStepAuth/VerifyCode'));
     expect([status, errorOf(body).reason]).toEqual([503, 'DEPENDENCY_UNAVAILABLE']);
     expect(replicas.flatMap(({ calls }) => calls)).toHaveLength(ways.length + 1);
   });

@@ -43,8 +43,9 @@ function clientFrom(server: TestServer, ipAddress: string, protocol = 'Connect o
   });
 }
 
-/** A call that needs no session, and asks PostgreSQL nothing. */
-const ask = (client: AppClient) => client.twoStepAuth.getChallenge({ challengeToken: 'YW5uYQ.bm9uZSBvZiBvdXJz' });
+/** A costly call that needs no session; this one asks PostgreSQL nothing. */
+const challengeToken = 'YW5uYQ.bm9uZSBvZiBvdXJz';
+const ask = (client: AppClient) => client.twoStepAuth.verifyCode({ challengeToken, code: '123456' });
 /** What the handler itself says to it. */
 const letIn = 'CHALLENGE_UNKNOWN';
 const reasonsOf = async (clients: readonly AppClient[], count: number) => {
@@ -90,6 +91,13 @@ describe.each(hasRedis ? (['PostgreSQL', 'Redis'] as const) : (['PostgreSQL'] as
     expect(await reasonsOf(clientsFrom(other), 2)).toEqual([letIn, letIn]);
   });
 
+  test('what costs nothing goes on when strangers have used up theirs: a session is refreshed', async () => {
+    const client = clientsFrom(freshAddress())[0] as AppClient;
+    expect(await reasonsOf([client], strangersPerAddress + 1)).toContain('RATE_LIMITED');
+    expect((await refusal(client.twoStepAuth.getChallenge({ challengeToken }))).reason).toBe(letIn);
+    expect((await refusal(client.twoStepAuth.refreshSession({ refreshToken: 'none' }))).reason).toBe('SESSION_INVALID');
+  });
+
   test('a hundred at once on two replicas are let in no more often than one after the other', async () => {
     const clients = clientsFrom(freshAddress());
     const { counts } = await outcomesAtOnce(times(100, (index) => () => ask(clients[index % 2] as AppClient)));
@@ -111,7 +119,7 @@ describe.each(hasRedis ? (['PostgreSQL', 'Redis'] as const) : (['PostgreSQL'] as
         () => ask(client),
         // Against the rules of the contract, which are not looked at any more.
         () => client.twoStepAuth.signIn({ email: 'x'.repeat(10_000), password: '' }),
-        () => client.twoStepAuth.refreshSession({}),
+        () => client.account.requestPasswordReset({}),
       ]) {
         const { reason, retryAfter = 0, rawMessage } = await refusal(call());
         expect([reason, rawMessage]).toEqual(['RATE_LIMITED', expect.any(String)]);

@@ -44,6 +44,8 @@ export const holdsItsOwnSecret = new Set([
   'RequestPasswordReset',
   'ResetPassword',
 ]);
+/** Of those, what costs nothing but a look. */
+export const isCheap = new Set(['GetChallenge', 'RefreshSession']);
 export const sessionRpcs = publicRpcs.filter(({ method }) => !holdsItsOwnSecret.has(method.name));
 export const named = (table: readonly Rpc[]) => table.map((rpc) => [rpc.path.slice(1), rpc] as const);
 export const isStream = ({ method }: Rpc) => method.methodKind !== 'unary';
