@@ -1,54 +1,55 @@
 // `npm run edge`: HAProxy over replicas that run already, or over three of development mode that it starts itself. `npm run edge --
 // render FOLDER` writes what HAProxy is started with elsewhere.
 
-import { existsSync } from 'node:fs';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join, relative, resolve } from 'node:path';
-import { readConfig, readEdgeConfig } from '../server/config.ts';
+import { readCommandConfig, readConfig, readEdgeConfig } from '../server/config.ts';
 import { ConfigError, exitCodeOfConfigError } from '../server/environment.ts';
-import { checkConfiguration, haproxyPath, startHAProxy } from './haproxy.ts';
+import { checkConfiguration, findHaproxy, installedPath, startHAProxy } from './haproxy.ts';
 import { hostAndPort, render } from './render.ts';
 import type { Replicas } from './replicas.ts';
 
-const installed = existsSync(haproxyPath);
-
 async function renderInto(folder: string): Promise<void> {
   const config = readEdgeConfig(process.env);
-  const { certificate } = config.edge;
+  const { certificate, replicas } = config.edge;
   if (certificate === undefined) {
-    const name = 'COUNTERSIGN_EDGE_CERTIFICATE';
-    throw new ConfigError(`${name} is missing: the path of a PEM file with a certificate, its chain and its key`, [
-      name,
-    ]);
+    return missing('COUNTERSIGN_EDGE_CERTIFICATE', 'the path of a PEM file with a certificate, its chain and its key');
   }
-  const path = await render(config, certificate, folder);
-  if (installed) await checkConfiguration(path);
+  if (replicas.length === 0) {
+    return missing('COUNTERSIGN_EDGE_REPLICAS', 'the public listeners of the replicas: 10.0.0.1:8080,10.0.0.2:8080');
+  }
+  const installed = findHaproxy() !== undefined;
+  const path = await render(config, certificate, folder, installed ? checkConfiguration : async () => {});
   process.stdout.write(`${path}\n${installed ? 'HAProxy takes it.\n' : 'HAProxy is not here to check it.\n'}`);
 }
 
+function missing(name: string, takes: string): never {
+  throw new ConfigError(`${name} is missing: ${takes}`, [name]);
+}
+
 async function run(): Promise<void> {
-  if (!installed) {
-    throw new ConfigError(`there is no ${haproxyPath}: install HAProxy 2.6 or newer (apt-get install haproxy)`);
-  }
+  // Before anything else is started.
+  installedPath();
   const { edge, ...config } = readEdgeConfig(process.env);
-  const { dataDir } = readConfig(process.env);
+  const { dataDir } = readCommandConfig(process.env);
   const folder = resolve(dataDir, 'edge');
   await mkdir(folder, { recursive: true });
   const url = `https://${hostAndPort(edge.address)}`;
-  const ownReplicas = !process.env['COUNTERSIGN_EDGE_REPLICAS'];
-  const replicas = ownReplicas ? await startDevelopmentReplicas(url, folder) : undefined;
+  const replicas = edge.replicas.length === 0 ? await startDevelopmentReplicas(url, folder) : undefined;
   const stop = async () => replicas?.stop();
   try {
     const certificate = edge.certificate ?? (await makeCertificate(folder));
     const over = { ...edge, replicas: replicas?.addresses ?? edge.replicas };
-    const haproxy = await startHAProxy(await render({ ...config, edge: over }, certificate, folder), (piece) =>
-      process.stdout.write(piece),
-    );
+    const path = await render({ ...config, edge: over }, certificate, folder, checkConfiguration);
+    const haproxy = await startHAProxy(path, (line) => process.stdout.write(`${line}\n`));
+    const signal = new Promise<void>((done) => {
+      for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => done());
+    });
     const rows = [
       ['edge', url],
       ['replicas', over.replicas.map(hostAndPort).join(', ')],
       ['metrics', `http://${hostAndPort(edge.metricsAddress)}/metrics`],
-      ['configuration', relative('.', join(folder, 'haproxy.cfg'))],
+      ['configuration', relative('.', path)],
       ...(replicas?.rows ?? []),
     ];
     const trust = edge.certificate === undefined ? ` --cacert ${relative('.', join(folder, 'ca.pem'))}` : '';
@@ -69,9 +70,6 @@ async function run(): Promise<void> {
         '',
       ].join('\n'),
     );
-    const signal = new Promise<void>((done) => {
-      for (const name of ['SIGINT', 'SIGTERM'] as const) process.on(name, () => done());
-    });
     const ended = haproxy.exit.then(() => true);
     const failed = await Promise.race([ended, signal.then(() => false)]);
     // Ctrl+C reaches all processes of a terminal: HAProxy may end before we hear of it.

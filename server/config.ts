@@ -3,7 +3,7 @@
 
 import { availableParallelism } from 'node:os';
 import { type CallLimits, callLimits } from './config/calls.ts';
-import { allowedOrigins, minimumVersions, perPlatform, trustedProxies, version, webUrl } from './config/clients.ts';
+import { allowedOrigins, minimumVersions, networks, perPlatform, version, webUrl } from './config/clients.ts';
 import { databaseUrl, databaseUrlBeside } from './config/database.ts';
 import { type EdgeSettings, edge } from './config/edge.ts';
 import {
@@ -86,12 +86,7 @@ export interface Config extends EdgeConfig {
   readonly devPush: boolean;
   readonly mailboxAddress: Address;
   readonly mailboxSmtpAddress: Address;
-  readonly brandName: string;
-  /** `#rrggbb`. */
-  readonly brandColor: string;
   readonly brandLogo: BrandLogo | undefined;
-  /** An address or a web page. */
-  readonly supportContact: string | undefined;
   /** An OTLP/HTTP collector for traces. */
   readonly otlpUrl: string | undefined;
   readonly codeKeys: KeySource | undefined;
@@ -179,18 +174,29 @@ export interface EdgeConfig {
   readonly minimumVersions: Readonly<Record<Platform, ClientVersion>>;
   readonly allowedOrigins: readonly string[];
   readonly callLimits: CallLimits;
+  readonly brandName: string;
+  /** `#rrggbb`. */
+  readonly brandColor: string;
+  /** An address or a web page. */
+  readonly supportContact: string | undefined;
 }
 
 export function readEdgeConfig(env: Environment): EdgeConfig {
   return {
-    edge: edge(env, publicAddress(env)),
+    edge: edge(env),
     minimumVersions: minimumVersions(env, 'COUNTERSIGN_MINIMUM_CLIENT_VERSION', '2.3'),
     allowedOrigins: allowedOrigins(env, 'COUNTERSIGN_ALLOWED_ORIGINS'),
     callLimits: callLimits(env),
+    brandName: env['COUNTERSIGN_BRAND_NAME'] || 'Countersign',
+    brandColor: matching(env, 'COUNTERSIGN_BRAND_COLOR', /^#[0-9a-f]{6}$/i, 'a colour such as #1a56db') ?? '#1a56db',
+    supportContact: matching(
+      env,
+      'COUNTERSIGN_SUPPORT_CONTACT',
+      /^(https:\/\/\S+|[^<>@\s]+@[^<>@\s]+)$/,
+      'an e-mail address or a page that begins with https://',
+    ),
   };
 }
-
-const publicAddress = (env: Environment) => address(env, 'COUNTERSIGN_PUBLIC_ADDRESS', '127.0.0.1:8080');
 
 /** Reads and checks the whole environment. Throws ConfigError at the first setting that is missing or wrong. */
 export function readConfig(given: Environment): Config {
@@ -215,7 +221,7 @@ export function readSettings(given: Environment): Config {
     mode,
     proxyEndsTls: oneOf(env, 'COUNTERSIGN_PROXY_ENDS_TLS', ['yes', 'no'], 'no') === 'yes',
     unknownSettings: [],
-    publicAddress: publicAddress(env),
+    publicAddress: address(env, 'COUNTERSIGN_PUBLIC_ADDRESS', '127.0.0.1:8080'),
     internalAddress: address(env, 'COUNTERSIGN_INTERNAL_ADDRESS', '127.0.0.1:9090'),
     publicTls: tls(env, { cert: 'COUNTERSIGN_PUBLIC_TLS_CERT', key: 'COUNTERSIGN_PUBLIC_TLS_KEY' }),
     internalTls: tls(env, {
@@ -243,15 +249,7 @@ export function readSettings(given: Environment): Config {
     devPush: oneOf(env, 'COUNTERSIGN_DEV_PUSH', ['0', '1'], '0') === '1',
     mailboxAddress: address(env, 'COUNTERSIGN_MAILBOX_ADDRESS', '127.0.0.1:1080'),
     mailboxSmtpAddress: address(env, 'COUNTERSIGN_MAILBOX_SMTP_ADDRESS', '127.0.0.1:1025'),
-    brandName: env['COUNTERSIGN_BRAND_NAME'] || 'Countersign',
-    brandColor: matching(env, 'COUNTERSIGN_BRAND_COLOR', /^#[0-9a-f]{6}$/i, 'a colour such as #1a56db') ?? '#1a56db',
     brandLogo: brandLogo(env, 'COUNTERSIGN_BRAND_LOGO'),
-    supportContact: matching(
-      env,
-      'COUNTERSIGN_SUPPORT_CONTACT',
-      /^(https:\/\/\S+|[^<>@\s]+@[^<>@\s]+)$/,
-      'an e-mail address or a page that begins with https://',
-    ),
     otlpUrl: url(env, 'OTEL_EXPORTER_OTLP_ENDPOINT', ['http:', 'https:']),
     codeKeys: keys(env, 'COUNTERSIGN_CODE_KEYS', 'COUNTERSIGN_CODE_KEYS_FILE'),
     signingKeys: keys(env, 'COUNTERSIGN_SIGNING_KEYS', 'COUNTERSIGN_SIGNING_KEYS_FILE'),
@@ -267,7 +265,12 @@ export function readSettings(given: Environment): Config {
     geoipAsn: env['COUNTERSIGN_GEOIP_ASN'] || undefined,
     geoipAnonymousIp: env['COUNTERSIGN_GEOIP_ANONYMOUS_IP'] || undefined,
     breachedPasswords: env['COUNTERSIGN_BREACHED_PASSWORDS'] || undefined,
-    trustedProxies: trustedProxies(env, 'COUNTERSIGN_TRUSTED_PROXIES', 'loopback'),
+    trustedProxies: networks(
+      env,
+      'COUNTERSIGN_TRUSTED_PROXIES',
+      'loopback',
+      'addresses and networks separated by commas, such as loopback,10.0.0.0/8',
+    ),
     reflection: oneOf(env, 'COUNTERSIGN_REFLECTION', ['on', 'off'], 'on') === 'on',
     // Node's thread pool computes them, and checks tokens too: one thread is left for that.
     hashesAtOnce: integer(env, 'COUNTERSIGN_HASHES_AT_ONCE', coresToHash(env), 1, threadPoolSize(env) - 1),

@@ -46,11 +46,11 @@ export function minimumVersions(
   return { IOS: common, ANDROID: common, WEB: common, ...perPlatform(env, name, version) };
 }
 
-export function trustedProxies(env: Environment, name: string, fallback: string): TrustedProxies {
+export function networks(env: Environment, name: string, fallback: string, takes: string): TrustedProxies {
   try {
     return parseTrustedProxies(env[name] || fallback);
   } catch {
-    return refuse(name, 'addresses and networks separated by commas, such as loopback,10.0.0.0/8');
+    return refuse(name, takes);
   }
 }
 

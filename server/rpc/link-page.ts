@@ -28,7 +28,8 @@ export function linkUrl(publicUrl: string, path: string, token: string): string 
   return `${publicUrl.replace(/\/+$/, '')}${path}?token=${encodeURIComponent(token)}`;
 }
 
-const header = {
+/** Of every such page. */
+export const pageHeader = {
   'content-type': 'text/html; charset=utf-8',
   'cache-control': 'no-store',
   // The token is in the address: nothing may carry it on, and nothing may be loaded or framed.
@@ -67,7 +68,7 @@ export function linkPageHandler(page: LinkPage, trustedProxies: TrustedProxies, 
         const retry = status === 503 ? { 'retry-after': '5' } : {};
         exchange.answer({
           status,
-          header: new Headers({ ...header, ...retry }),
+          header: new Headers({ ...pageHeader, ...retry }),
           body: Buffer.from(exchange.method === 'HEAD' ? '' : html),
         });
       })

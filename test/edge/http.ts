@@ -1,6 +1,7 @@
 // Requests to the edge, spelled as a test wants them.
 
 import { connect as connectHttp2, type OutgoingHttpHeaders } from 'node:http2';
+import { connect as connectTcp } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { type ConnectionOptions, connect as connectTls, type TLSSocket } from 'node:tls';
 import type { Edge } from '../support/edge.ts';
@@ -55,6 +56,23 @@ export async function sendRaw(edge: Edge, request: string): Promise<Answer> {
     lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 1).trim()]),
   );
   return { status: Number(first.split(' ')[1]), headers, body: body.join('\r\n\r\n') };
+}
+
+/** A call by a balancer that says this of the client (PROXY protocol): what comes back, '' where nobody is let in. */
+export async function sendAs(edge: Edge, line: string, request: string, localAddress = '127.0.0.1'): Promise<string> {
+  const socket = connectTcp({ port: edge.port, host: '127.0.0.1', localAddress });
+  socket.write(line);
+  const secured = connectTls({ socket, ca: edge.ca, host: '127.0.0.1' });
+  secured.on('error', () => {});
+  secured.write(request);
+  return text(secured).catch(() => '');
+}
+
+/** As that balancer writes it. */
+export function proxyLine(ipAddress: string): string {
+  return ipAddress.includes(':')
+    ? `PROXY TCP6 ${ipAddress} fd00::1 50000 443\r\n`
+    : `PROXY TCP4 ${ipAddress} 10.0.0.1 50000 443\r\n`;
 }
 
 /** An HTTP/1.1 request with a JSON body, to be closed after its answer. */

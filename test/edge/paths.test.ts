@@ -13,7 +13,9 @@ let replica: Replica;
 beforeAll(async () => {
   if (!hasIt) return;
   replica = await startReplica();
-  edge = (await startEdge({ replicas: [replica.address] })) as Edge;
+  // Each call has a connection of its own.
+  const env = { COUNTERSIGN_EDGE_CONNECTIONS_PER_ADDRESS: '2000' };
+  edge = (await startEdge({ replicas: [replica.address], env })) as Edge;
 });
 afterAll(async () => {
   await edge?.stop();
@@ -38,6 +40,8 @@ function expectNothingThere(answer: { status: number; body: string }, what: unkn
 
 const internal = '/countersign.internal.v1.Sessions/GetSigningKeys';
 const spellings = [
+  // It says nothing for hours, which no time-out here allows.
+  '/grpc.health.v1.Health/Watch',
   ...internalRpcs.map(({ path }) => path),
   '/grpc.reflection.v1.ServerReflection/ServerReflectionInfo',
   '/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo',
@@ -79,10 +83,8 @@ describe.skipIf(!hasIt)('the edge', () => {
   test.each(publicRpcs.map(({ path }) => path))('lets %s through', async (path) => {
     expect(await arriving(() => send(edge, { ':path': path }))).toEqual([path]);
     expect(await arriving(() => sendRaw(edge, rawRequest(path)))).toEqual([path]);
-    const preflight = { ':path': path, ':method': 'OPTIONS', origin: 'https://a.example.com' };
-    expect(await arriving(() => send(edge, preflight, ''))).toEqual([path]);
-    // A call has no other method.
-    for (const method of ['GET', 'PUT', 'DELETE', 'TRACE', 'PATCH']) {
+    // A call has no other method; what may come before it is answered by the edge.
+    for (const method of ['GET', 'OPTIONS', 'PUT', 'DELETE', 'TRACE', 'PATCH']) {
       expect(
         await arriving(async () => {
           expectNothingThere(await send(edge, { ':path': path, ':method': method }, ''), method);
@@ -91,7 +93,7 @@ describe.skipIf(!hasIt)('the edge', () => {
     }
   });
 
-  test.each(['Check', 'List', 'Watch'])('lets health through: %s', async (method) => {
+  test.each(['Check', 'List'])('lets health through: %s', async (method) => {
     const path = `/grpc.health.v1.Health/${method}`;
     expect((await send(edge, { ':path': path })).status).toBe(200);
   });

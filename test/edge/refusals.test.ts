@@ -5,13 +5,17 @@ import { Code } from '@connectrpc/connect';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
 import { CountersignError } from '../../clients/errors.ts';
 import { createCors } from '../../server/rpc/cors.ts';
+import { renderDenyPage } from '../../server/rpc/deny-page.ts';
 import { refusalToConnectError } from '../../server/rpc/errors.ts';
+import { pageHeader } from '../../server/rpc/link-page.ts';
+import { renderResetPage } from '../../server/rpc/reset-page.ts';
 import { type Edge, type EdgeOptions, hasHaproxy, startEdge, ways } from '../support/edge.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
 import { errorOf } from '../support/plain-calls.ts';
+import { connectRaw, dataFrame, headersFrame } from '../support/raw-http2.ts';
 import { refusal } from '../support/refusal.ts';
-import { gate, openTls, rawRequest, send, sendRaw } from './http.ts';
+import { type Answer, gate, openTls, proxyLine, rawRequest, send, sendAs, sendRaw } from './http.ts';
 import { type Replica, startReplica } from './stand-in.ts';
 
 const hasIt = await hasHaproxy();
@@ -116,7 +120,49 @@ describe.skipIf(!hasIt)('limits of calls by address', () => {
     }
     expect((await sendRaw(edge, rawRequest(call[':path']))).status).toBe(429);
     // A page is a call, too.
-    expect((await send(edge, { ':path': '/deny', ':method': 'GET' }, '')).status).toBe(429);
+    expectPage(await send(edge, { ':path': '/deny', ':method': 'GET' }, ''), 429);
+  });
+
+  test('what is refused anyway takes nothing of what is costly', async () => {
+    const replica = await replicaThat();
+    const env = { COUNTERSIGN_STRANGERS_CALLS_PER_ADDRESS: '2' };
+    const edge = await edgeOver({ replicas: [replica.address], env });
+    const call = { ':path': '/countersign.v1.TwoStepAuth/SignIn' };
+    for (const method of ['GET', 'OPTIONS', 'PUT']) {
+      expect((await send(edge, { ...call, ':method': method }, '')).status).toBe(404);
+    }
+    const statuses = [];
+    for (let calls = 0; calls < 3; calls++) statuses.push((await send(edge, call)).status);
+    expect(statuses).toEqual([200, 200, 429]);
+  });
+
+  test('an IPv6 /48 has four times what an address has, however many it has; an IPv4 address has its own', async () => {
+    const replica = await replicaThat();
+    const env = {
+      COUNTERSIGN_EDGE_PROXY_PROTOCOL: 'loopback',
+      COUNTERSIGN_CALLS_PER_ADDRESS: '4',
+      COUNTERSIGN_STRANGERS_CALLS_PER_ADDRESS: '1',
+    };
+    const edge = await edgeOver({ replicas: [replica.address], env });
+    const call = async (method: string, ipAddress: string) => {
+      const request = rawRequest(`/countersign.v1.TwoStepAuth/${method}`);
+      return (await sendAs(edge, proxyLine(ipAddress), request)).slice(9, 12);
+    };
+    for (const [method, limit] of [
+      ['SignIn', 4],
+      ['GetSettings', 12],
+    ] as const) {
+      const statuses: string[] = [];
+      for (let subnet = 0; subnet <= limit; subnet++) statuses.push(await call(method, `2001:db8:1:${subnet}::1`));
+      expect(statuses).toEqual([...Array.from({ length: limit }, () => '200'), '429']);
+      expect(await call(method, '2001:db8:2::1')).toBe('200');
+      for (let host = 0; host <= limit; host++) {
+        expect(await call(method, `198.51.100.${host}`)).toBe('200');
+        // As a balancer on an IPv6 socket has them.
+        expect(await call(method, `::ffff:203.0.113.${host}`)).toBe('200');
+      }
+    }
+    expect(await call('SignIn', '::ffff:198.51.100.0')).toBe('429');
   });
 
   test('so many connections of an address are open, and no more', async () => {
@@ -128,6 +174,102 @@ describe.skipIf(!hasIt)('limits of calls by address', () => {
     const elsewhere = edge.appClient({ json: true, localAddress: '127.0.0.9' });
     await elsewhere.twoStepAuth.getSettings({});
     for (const socket of open) socket.destroy();
+  });
+
+  test('an IPv6 /48 opens four times as many, and no more', async () => {
+    const replica = await replicaThat();
+    const env = { COUNTERSIGN_EDGE_PROXY_PROTOCOL: 'loopback', COUNTERSIGN_EDGE_CONNECTIONS_PER_ADDRESS: '2' };
+    const edge = await edgeOver({ replicas: [replica.address], env });
+    const call = (ipAddress: string) =>
+      sendAs(edge, proxyLine(ipAddress), rawRequest('/countersign.v1.TwoStepAuth/GetSettings'));
+    for (let subnet = 0; subnet < 8; subnet++) expect(await call(`2001:db8:1:${subnet}::1`)).toContain('200');
+    expect(await call('2001:db8:1:8::1')).toBe('');
+    for (const other of ['2001:db8:2::1', '198.51.100.1', '198.51.100.2']) expect(await call(other)).toContain('200');
+    // Behind a balancer, they are counted as sessions.
+    const metrics = await (await fetch(edge.metricsUrl)).text();
+    expect(metrics).toMatch(/haproxy_frontend_denied_sessions_total\{proxy="public"\} 1\n/);
+  });
+});
+
+/** What a person reads who has come by a link. */
+function expectPage({ status, headers, body }: Answer, wanted: number): void {
+  const brand = { name: 'Countersign', color: '#1a56db', logoCid: undefined, support: undefined };
+  const options = { locale: 'en', brand };
+  expect([status, body]).toEqual([wanted, renderDenyPage({ kind: 'unavailable' }, options)]);
+  // The one page serves both.
+  expect(body).toBe(renderResetPage({ kind: 'unavailable' }, options));
+  expect(headers).toMatchObject(pageHeader);
+}
+
+describe.skipIf(!hasIt)('a page of an allowed origin', () => {
+  const origin = 'https://a.example.com';
+  const path = { ':path': '/countersign.v1.TwoStepAuth/GetSettings', origin };
+  /** The call as a browser makes it: only after an answer that allows it. */
+  const callOfPage = async (edge: Edge) => {
+    const asks = { 'access-control-request-method': 'POST', 'access-control-request-headers': 'content-type' };
+    const preflight = await send(edge, { ...path, ':method': 'OPTIONS', ...asks }, '');
+    expect(preflight.status).toBe(204);
+    expect(preflight.headers).toMatchObject(Object.fromEntries(createCors([origin]).preflightHeaders(origin) ?? []));
+    const { headers, body } = await send(edge, path);
+    return [headers['access-control-allow-origin'], errorOf(body).reason];
+  };
+
+  test('reads that its calls are limited, after its own preflight, which does not count', async () => {
+    const replica = await replicaThat();
+    const env = { COUNTERSIGN_ALLOWED_ORIGINS: `https://b.example.com,${origin}`, COUNTERSIGN_CALLS_PER_ADDRESS: '1' };
+    const edge = await edgeOver({ replicas: [replica.address], env });
+    const preflight = { ...path, ':method': 'OPTIONS' };
+    for (let asked = 0; asked < 3; asked++) expect((await send(edge, preflight, '')).status).toBe(204);
+    const elsewhere = await send(edge, { ...preflight, origin: 'https://c.example.com' }, '');
+    expect([elsewhere.status, elsewhere.headers['access-control-allow-origin']]).toEqual([404, undefined]);
+    await edge.appClient({ json: true, localAddress: '127.0.0.2' }).twoStepAuth.getSettings({});
+    await callOfPage(edge);
+    expect(await callOfPage(edge)).toEqual([origin, 'RATE_LIMITED']);
+    expect(replica.calls.map((headers) => headers[':method'])).toEqual(['POST']);
+  });
+
+  test('reads that no replica is there', async () => {
+    const env = { COUNTERSIGN_ALLOWED_ORIGINS: origin };
+    const edge = await edgeOver({ replicas: [`127.0.0.1:${await freePort()}`], env });
+    expect(await callOfPage(edge)).toEqual([origin, 'DEPENDENCY_UNAVAILABLE']);
+  });
+});
+
+describe.skipIf(!hasIt)('over HTTP/2, a call that is refused before its body has come', () => {
+  /** The frames of an answer to a call whose message comes later than its headers. */
+  const framesOf = async (edge: Edge, path: string) => {
+    const raw = connectRaw(await openTls(edge, { ALPNProtocols: ['h2'] }));
+    onTestFinished(() => raw.close());
+    const message = Buffer.alloc(5);
+    raw.send(headersFrame(1, path));
+    await sleep(300);
+    raw.send(dataFrame(1, message, true));
+    const typesOf = (id: number) =>
+      raw.frames.flatMap(({ stream, type }) => (stream === id && type !== undefined ? [type] : []));
+    await eventually(10_000, () => expect(typesOf(1)).not.toEqual([]));
+    // Whatever else came of it has come before the answer to another.
+    raw.send(headersFrame(3, '/nowhere'), dataFrame(3, message, true));
+    await eventually(10_000, () => expect(typesOf(3)).not.toEqual([]));
+    return typesOf(1);
+  };
+
+  test('is told so, and not reset', async () => {
+    const replica = await replicaThat();
+    const env = { COUNTERSIGN_CALLS_PER_ADDRESS: '1', COUNTERSIGN_STRANGERS_CALLS_PER_ADDRESS: '1' };
+    const edge = await edgeOver({ replicas: [replica.address], env });
+    expect(await framesOf(edge, '/nowhere')).toEqual(['headers']);
+    expect(await framesOf(edge, '/countersign.v1.TwoStepAuth/SignIn')).toEqual(['headers']);
+    expect(replica.calls).toEqual([]);
+  });
+
+  test('is told so where no replica is there, a stream too', async () => {
+    const edge = await edgeOver({ replicas: [`127.0.0.1:${await freePort()}`] });
+    await eventually(10_000, async () => {
+      const metrics = await (await fetch(edge.metricsUrl)).text();
+      expect(metrics).toMatch(/haproxy_backend_active_servers\{proxy="replicas"\} 0/);
+    });
+    expect(await framesOf(edge, '/countersign.v1.TwoStepAuth/SignIn')).toEqual(['headers']);
+    expect(await framesOf(edge, '/countersign.v1.TrustedDevices/WatchDevice')).toEqual(['headers']);
   });
 });
 
@@ -148,7 +290,8 @@ describe.skipIf(!hasIt)('without a replica', () => {
     });
     await look();
     const page = await send(edge, { ':path': '/deny', ':method': 'GET' }, '');
-    expect([page.status, errorOf(page.body).reason]).toEqual([503, 'DEPENDENCY_UNAVAILABLE']);
+    expectPage(page, 503);
+    expect((await send(edge, { ':path': '/reset?token=a' }, 'token=a')).status).toBe(503);
   });
 
   test('a call whose replica dies is not made again elsewhere, and HTTP/1.1 is told so', async () => {

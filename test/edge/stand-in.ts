@@ -1,8 +1,16 @@
-// What stands behind the edge where a test must see what arrives there, or break it: HTTP/2 in cleartext, which says that it serves.
+// What stands behind the edge where a test must see what arrives there, or break it: HTTP/2, in cleartext or not, which says that it
+// serves.
 
 import { once } from 'node:events';
-import { createServer, type IncomingHttpHeaders, type ServerHttp2Session, type ServerHttp2Stream } from 'node:http2';
+import {
+  createSecureServer,
+  createServer,
+  type IncomingHttpHeaders,
+  type ServerHttp2Session,
+  type ServerHttp2Stream,
+} from 'node:http2';
 import type { AddressInfo } from 'node:net';
+import type { Certificate } from '../support/certificate.ts';
 
 export interface Replica {
   /** `host:port`. */
@@ -15,13 +23,14 @@ export interface Replica {
 
 const healthCheck = '/grpc.health.v1.Health/Check';
 
-/** @param answer by default an empty message. */
+/** @param answer by default an empty message. @param tls in place of cleartext. */
 export async function startReplica(
   answer: (stream: ServerHttp2Stream, headers: IncomingHttpHeaders) => void = answerEmpty,
+  tls?: Certificate,
 ): Promise<Replica> {
   const calls: IncomingHttpHeaders[] = [];
   const sessions = new Set<ServerHttp2Session>();
-  const server = createServer();
+  const server = tls === undefined ? createServer() : createSecureServer(tls);
   server.on('session', (session) => {
     sessions.add(session);
     session.once('close', () => sessions.delete(session));

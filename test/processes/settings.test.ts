@@ -93,9 +93,9 @@ const wrong: Readonly<Record<string, readonly [value: string, takes: string]>> =
   COUNTERSIGN_EDGE_ADDRESS: ['8443', 'host:port'],
   COUNTERSIGN_EDGE_REPLICAS: ['10.0.0.1:8080,s3cret word:8080', 'host:port of each replica'],
   COUNTERSIGN_EDGE_METRICS_ADDRESS: ['127.0.0.1:99999', 'host:port'],
-  COUNTERSIGN_EDGE_PROXY_PROTOCOL: ['v2', 'yes or no'],
+  COUNTERSIGN_EDGE_PROXY_PROTOCOL: ['yes', 'no, or the balancers'],
   COUNTERSIGN_EDGE_CONNECTIONS: ['9', 'from 10 to 1000000'],
-  COUNTERSIGN_EDGE_CONNECTIONS_PER_ADDRESS: ['0', 'from 1 to 1000000'],
+  COUNTERSIGN_EDGE_CONNECTIONS_PER_ADDRESS: ['2001', 'from 1 to 2000'],
   COUNTERSIGN_EDGE_USER: ['s3cret word', 'the name of a user'],
   COUNTERSIGN_HASHES_AT_ONCE: ['4', 'from 1 to 3'],
   COUNTERSIGN_DRAIN_DELAY: ['6s', 'from 0s to 5s'],
@@ -140,6 +140,7 @@ const takesAnyText = [
   'COUNTERSIGN_GEOIP_ANONYMOUS_IP',
   'COUNTERSIGN_BREACHED_PASSWORDS',
   'COUNTERSIGN_EDGE_CERTIFICATE',
+  'COUNTERSIGN_EDGE_REPLICAS_CA',
 ];
 const needed = [
   'COUNTERSIGN_PUBLIC_URL',

@@ -11,7 +11,7 @@ import {
   type GrpcTransportOptions,
 } from '@connectrpc/connect-node';
 import { type AppClient, createAppClient } from '../../clients/app/client.ts';
-import { haproxyPath, startHAProxy } from '../../edge/haproxy.ts';
+import { checkConfiguration, findHaproxy, startHAProxy } from '../../edge/haproxy.ts';
 import { type Parameters, render } from '../../edge/render.ts';
 import { readEdgeConfig } from '../../server/config.ts';
 import { createAuthority, thisMachine } from './certificate.ts';
@@ -66,7 +66,8 @@ export interface EdgeOptions {
   readonly parameters?: Partial<Parameters>;
 }
 
-export const hasHaproxy = (): Promise<boolean> => ensureInstalled([haproxyPath], ['haproxy']);
+export const hasHaproxy = async (): Promise<boolean> =>
+  findHaproxy() !== undefined || (await ensureInstalled(['/usr/sbin/haproxy'], ['haproxy']));
 
 /** Undefined where there is no HAProxy and it may not be installed, which is said. It ends with this process. */
 export async function startEdge(options: EdgeOptions): Promise<Edge | undefined> {
@@ -87,8 +88,10 @@ export async function startEdge(options: EdgeOptions): Promise<Edge | undefined>
       COUNTERSIGN_EDGE_REPLICAS: replicas.map((each) => each.replace(/^https?:\/\//, '')).join(','),
       ...options.env,
     });
-  const write = (replicas: readonly string[]) => render(configOver(replicas), pem, folder, options.parameters);
-  const haproxy = await startHAProxy(await write(options.replicas));
+  const write = (replicas: readonly string[]) =>
+    render(configOver(replicas), pem, folder, checkConfiguration, options.parameters);
+  const lines: string[] = [];
+  const haproxy = await startHAProxy(await write(options.replicas), (line) => void lines.push(line));
   const { port } = configOver(options.replicas).edge.address;
   const url = `https://127.0.0.1:${port}`;
   const ca = authority.cert;
@@ -121,6 +124,6 @@ export async function startEdge(options: EdgeOptions): Promise<Edge | undefined>
       await haproxy.stop();
       await rm(folder, { recursive: true, force: true });
     },
-    log: haproxy.log,
+    log: () => lines.join('\n'),
   };
 }

@@ -25,9 +25,9 @@ export interface RawHttp2 {
   close(): void;
 }
 
-/** A connection whose streams may be sent `window` bytes before we allow more, which we never do. */
-export function connectRaw(port: number, window = 65_535): RawHttp2 {
-  const socket: Socket = connect({ port, host: '127.0.0.1', noDelay: true });
+/** A connection, to a port or one that there is, whose streams may be sent `window` bytes before we allow more, which we never do. */
+export function connectRaw(to: number | Socket, window = 65_535): RawHttp2 {
+  const socket = typeof to === 'number' ? connect({ port: to, host: '127.0.0.1', noDelay: true }) : to;
   socket.on('error', () => {});
   const frames: Frame[] = [];
   let rest: Buffer = Buffer.alloc(0);

@@ -46,7 +46,7 @@ export async function startSite(programs: Programs, env: Readonly<Record<string,
   });
   const edge = await startEdge({
     replicas: replicas.map(({ publicUrl }) => publicUrl),
-    env: { ...settings, COUNTERSIGN_EDGE_CONNECTIONS_PER_ADDRESS: '10000' },
+    env: { ...settings, COUNTERSIGN_EDGE_CONNECTIONS_PER_ADDRESS: '2000' },
   });
   if (edge === undefined) throw new Error('the edge is gone');
   return {
