@@ -9,13 +9,16 @@ import { fileURLToPath } from 'node:url';
 const root = fileURLToPath(new URL('..', import.meta.url));
 const target = resolve(root, process.argv[2] ?? 'dist');
 
-/** What is run, with the SQL and the check of health that its operators run. */
+/** What is run, with what its operators run and install. */
 const parts = [
   'LICENSE',
+  'clients/connection.ts',
   'clients/errors.ts',
   'clients/service/client.ts',
   'clients/streams.ts',
   'deploy/after-restore.sql',
+  'deploy/countersign-edge.service',
+  'deploy/countersign.service',
   'deploy/is-serving.ts',
   'edge',
   'gen',
@@ -42,7 +45,7 @@ process.stdout.write(`${target}\n`);
 
 function installPackages() {
   const { devDependencies: _, scripts, ...manifest } = readJson(join(root, 'package.json'));
-  writeJson('package.json', { ...manifest, scripts: { start: scripts.start } });
+  writeJson('package.json', { ...manifest, scripts: { start: scripts.start, edge: scripts.edge } });
   const lock = readJson(join(root, 'package-lock.json'));
   delete lock.packages[''].devDependencies;
   writeJson('package-lock.json', lock);

@@ -86,6 +86,9 @@ test("renders the edge's configuration", async () => {
   const { stdout } = await execute(node, ['edge/main.ts', 'render', rendered], { cwd: folder, env, ...user });
   expect(stdout).toMatch(/haproxy\.cfg$/m);
   expect(await readFile(join(rendered, 'haproxy.cfg'), 'utf8')).toContain('server two:8080 two:8080');
+  // The guide's words, too.
+  const { scripts } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8'));
+  expect(scripts).toEqual({ start: 'node server/main.ts', edge: 'node edge/main.ts' });
 });
 
 test('says in one line that it is for production', async () => {
