@@ -19,6 +19,8 @@ export const assumptions = {
   coresAReplica: [4, 'cores of a replica'],
   streamsAReplica: [5_000, 'streams that a replica is to hold; as many were tried (`npm run bench:streams`)'],
   spareReplicas: [1, 'replicas more than that, for one that is away'],
+  connectionsAnEdge: [8_000, 'COUNTERSIGN_EDGE_CONNECTIONS: of clients, at once; then an edge lets nobody in'],
+  spareEdges: [1, 'edges more than that, for one that is away'],
   poolAReplica: [20, 'COUNTERSIGN_DATABASE_POOL'],
   coresADatabase: [32, 'cores of the largest PostgreSQL that you run'],
   terabytesADatabase: [8, 'and its storage'],
@@ -45,6 +47,13 @@ const secondsADay = 86_400;
 const minutesAnAccessToken = 5;
 /** What jobs, health, the bus and WatchRevocations take besides the pool. */
 const connectionsBesidesPool = 15;
+/** By HTTP/2, a client's last call and the end of its connection are as far apart: HAProxy's `timeout http-keep-alive`. */
+const minutesAConnectionIdles = 1;
+/** README, "Behind the edge". What a connection takes is measured with its TLS handshake and its first call. */
+export const edgeTakes = { microsecondsAConnection: 500, microsecondsACall: 25, bytesAConnection: 60_000 } as const;
+/** One to the client and one to a replica; listeners, checks and sockets took 36 more. */
+const filesAConnection = 2;
+const filesBesides = 100;
 /** For what a replica that is lost leaves to the others. */
 const fewestReplicas = 2;
 
@@ -60,6 +69,14 @@ export interface Size {
   readonly serverCores: number;
   readonly databaseCores: number;
   readonly replicas: number;
+  readonly edges: number;
+  /** Of clients, in the busiest minute, at all edges. */
+  readonly edgeConnections: number;
+  readonly edgeCores: number;
+  /** Bytes, at each. */
+  readonly edgeMemory: number;
+  /** That each has to be let have. */
+  readonly edgeFiles: number;
   readonly streamMemory: number;
   readonly connections: number;
   readonly databases: number;
@@ -120,6 +137,11 @@ export function sizeOf(accounts: number, given: Assumptions, measured: Measured)
   const replicas =
     Math.max(fewestReplicas, Math.ceil(serverCores / given.coresAReplica), Math.ceil(streams / given.streamsAReplica)) +
     given.spareReplicas;
+  const edgeConnections = atPeak(opens * (given.minutesOpen + minutesAConnectionIdles) * 60);
+  const edges = Math.ceil(edgeConnections / given.connectionsAnEdge) + given.spareEdges;
+  // Internal services do not go through it.
+  const edgeCalls = Object.values(flows).reduce((total, times) => total + times, 0);
+  const edgeMicroseconds = opens * edgeTakes.microsecondsAConnection + edgeCalls * edgeTakes.microsecondsACall;
   return {
     accounts,
     calls: Object.fromEntries(Object.entries(calls).map(([call, aDay]) => [call, atPeak(aDay)])),
@@ -130,6 +152,11 @@ export function sizeOf(accounts: number, given: Assumptions, measured: Measured)
     serverCores,
     databaseCores,
     replicas,
+    edges,
+    edgeConnections,
+    edgeCores: atPeak(edgeMicroseconds) / 1e6 / given.busy,
+    edgeMemory: Math.min(given.connectionsAnEdge, edgeConnections) * edgeTakes.bytesAConnection,
+    edgeFiles: given.connectionsAnEdge * filesAConnection + filesBesides,
     streamMemory: (streams / replicas) * measured.streams.number('RSS', 'Countersign') * 1024,
     connections: replicas * (given.poolAReplica + connectionsBesidesPool),
     databases: Math.max(

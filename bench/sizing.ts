@@ -49,7 +49,14 @@ function readArguments(): { accounts: readonly number[]; given: Assumptions; pri
   const given = Object.fromEntries(
     names.map((name) => [name, values[name] === undefined ? assumptions[name][0] : numberOf(name, values[name])]),
   ) as Record<Assumption, number>;
-  for (const name of ['busy', 'coresAReplica', 'streamsAReplica', 'coresADatabase', 'terabytesADatabase'] as const)
+  for (const name of [
+    'busy',
+    'coresAReplica',
+    'streamsAReplica',
+    'connectionsAnEdge',
+    'coresADatabase',
+    'terabytesADatabase',
+  ] as const)
     if (given[name] === 0) throw new Error(`--${name} takes a number above 0`);
   const accounts =
     values['accounts'] === undefined
@@ -74,7 +81,7 @@ function pageOf(sizes: readonly Size[], given: Assumptions): string {
   return `${[
     '# How large it has to be',
     '`npm run sizing` writes this page, from what stands in [FOOTPRINT.md](../bench/FOOTPRINT.md) (rows, bytes and CPU of each flow) and ' +
-      '[RESULTS.md](../bench/RESULTS.md) (IntrospectSession, memory of streams), and from what it takes for granted of your users. ' +
+      '[RESULTS.md](../bench/RESULTS.md) (IntrospectSession, memory of streams) and [of the edge](../README.md#behind-the-edge), and from what it takes for granted of your users. ' +
       'Give it your own numbers: `npm run sizing -- --accounts 5000000 --opensADay 10` prints the page for them.',
     markdownTable([
       head('accounts'),
@@ -82,6 +89,11 @@ function pageOf(sizes: readonly Size[], given: Assumptions): string {
       row('cores for them', ({ serverCores }) => rounded(serverCores)),
       row('streams at the busiest minute', ({ streams }) => rounded(streams)),
       row('their memory in a replica', ({ streamMemory }) => bytesOf(streamMemory)),
+      row('**edges**', ({ edges }) => rounded(edges)),
+      row('connections of clients at them', ({ edgeConnections }) => rounded(edgeConnections)),
+      row('cores for them', ({ edgeCores }) => rounded(edgeCores)),
+      row('memory of the connections at each', ({ edgeMemory }) => bytesOf(edgeMemory)),
+      row('file descriptors of each', ({ edgeFiles }) => rounded(edgeFiles)),
       row(
         '**PostgreSQL servers** (more than one: [shards](operating.md#more-than-one-postgresql-can-take))',
         ({ databases }) => rounded(databases),
@@ -104,7 +116,10 @@ function pageOf(sizes: readonly Size[], given: Assumptions): string {
       '- Rows are kept for as long as the defaults say: login activity and audit records 400 days, challenges and deliveries 30.',
       '- Cores are those of the machine that measured, which was busy with the load, too, and two of them: CPU time, not seconds, is what ' +
         'was counted. Most of a sign-in is the password hash, which takes what it takes by design.',
-      '- Not in it: attackers, what TLS and the edge take, WAL, back-ups, room for vacuum, and what a page that is no longer in memory costs: ' +
+      '- An app holds one connection to the edge while it is open, and a minute longer if it does not end it itself. What HAProxy takes for the ' +
+        'keep-alives of a stream was not measured. More than 8,000 connections at one edge were not tried: ' +
+        '[the guide](operating.md#the-edge) says what goes with a larger number.',
+      '- Not in it: attackers, what TLS takes where no edge ends it, WAL, back-ups, room for vacuum, and what a page that is no longer in memory costs: ' +
         'at 100 times the rows of what was measured, PostgreSQL reads from disk. Take the storage twice, and try with your own load ' +
         'before you rely on it.',
       '- A replica takes 0.3 GiB at rest and 0.7 GiB after a load, of which the bundled city data is 0.13, and the memory of its streams on top.',
