@@ -8,8 +8,10 @@ import { join } from 'node:path';
 import { promisify } from 'node:util';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, onTestFinished, test } from 'vitest';
+import { assumptions, edgeTakes } from '../../bench/sizing-model.ts';
 import type { AppClient } from '../../clients/app/client.ts';
 import { Channel } from '../../gen/countersign/v1/challenge_pb.ts';
+import { readEdgeConfig } from '../../server/config.ts';
 import { ensureInstalled } from '../support/debian-packages.ts';
 import { startDebianPostgres } from '../support/debian-postgres.ts';
 import { hasHaproxy, startEdge } from '../support/edge.ts';
@@ -230,6 +232,10 @@ const connectCodes = { unavailable: 1, internal: 1, unknown: 1, invalid_argument
 
 describe('the sizes', () => {
   const sizing = (...args: string[]) => execute(process.execPath, ['bench/sizing.ts', ...args], { cwd: root });
+  const cells = (page: string, row: string) => {
+    const line = page.split('\n').find((each) => each.startsWith(`| ${row} |`)) ?? '';
+    return line.split(' | ').map((cell) => cell.replace(/ \|$/, ''));
+  };
 
   test('are those that the script computes from what was measured (npm run sizing)', async () => {
     const { stdout } = await sizing('--print');
@@ -239,13 +245,25 @@ describe('the sizes', () => {
   test('grow with the accounts and with what their users do', async () => {
     const cellsOf = async (...args: string[]) => {
       const { stdout } = await sizing('--accounts', '1e6,2e6', ...args);
-      const [, one = '', two = ''] =
-        /^\| streams at the busiest minute \| (\S+ ?\S*) \| (\S+ ?\S*) \|$/m.exec(stdout) ?? [];
+      const [, one = '', two = ''] = cells(stdout, 'streams at the busiest minute');
       return [one, two];
     };
     const [one, two] = await cellsOf();
     expect(two).not.toBe(one);
     expect(await cellsOf('--minutesOpen', '8')).toEqual([two, expect.any(String)]);
+  });
+
+  test('of the edge are those of its setting, of what the README says that it takes, and of the guide', async () => {
+    expect(readEdgeConfig({}).edge.connections).toBe(assumptions.connectionsAnEdge[0]);
+    const { microsecondsACall, microsecondsAConnection, bytesAConnection } = edgeTakes;
+    expect((await readFile(join(root, 'README.md'), 'utf8')).replaceAll('\n', ' ')).toContain(
+      `${microsecondsACall} µs of CPU a call, ${microsecondsAConnection / 1000} ms for a connection with its TLS handshake and one call, ` +
+        `and ${bytesAConnection / 1000} KB a connection`,
+    );
+    const [, most = ''] = /are ([\d,]+) accounts/.exec(guide.replaceAll('\n', ' ')) ?? [];
+    const accounts = Number(most.replaceAll(',', ''));
+    const { stdout } = await sizing('--accounts', `${accounts},${accounts * 1.01}`, '--spareEdges', '0');
+    expect(cells(stdout, '**edges**').slice(1)).toEqual(['1', '2']);
   });
 
   test.each([
