@@ -9,6 +9,6 @@ const installed = await hasPgBouncer();
 goThroughPgBouncer();
 loseCommits();
 
-describe.skipIf(!installed).each(['codes-in-app', 'sessions', 'sign-in'])('%s', async (suite) => {
+describe.skipIf(!installed).each(['codes-in-app', 'report', 'sessions', 'settings', 'sign-in'])('%s', async (suite) => {
   await import(`../flows/${suite}.test.ts`);
 });

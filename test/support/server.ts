@@ -123,28 +123,39 @@ export function goThroughPgBouncer(whether = true): void {
   pooled = whether;
 }
 
-let unsteady = false;
+let lost: number | undefined;
 
 /**
- * From now on every third commit that says something of an account fails as if another transaction had been first: so its suites show
- * that what was decided may be decided again.
+ * From now on one of so many transactions of a test file's servers that change something of an account fails at its commit, as if
+ * another had been first: so its suites show that what was decided may be decided again.
  */
-export function loseCommits(): void {
-  unsteady = true;
+export function loseCommits(oneOf = 3): void {
+  lost = oneOf;
 }
 
-/** Once a transaction, and past its end: a sequence is not rolled back. */
-const losing = `
+/** Once a transaction, and past its end: a sequence is not rolled back. What a test itself writes is not lost. */
+const losing = (oneOf: number) => `
   create sequence test_commits;
   create function test_lose() returns trigger language plpgsql as $$
   begin
+    if current_setting('application_name') <> 'countersign' then return null; end if;
     if current_setting('test.decided', true) = 'yes' then return null; end if;
     perform set_config('test.decided', 'yes', true);
-    if nextval('test_commits') % 3 = 0 then raise exception 'lost' using errcode = 'serialization_failure'; end if;
+    if nextval('test_commits') % ${oneOf} = 0 then raise exception 'lost' using errcode = 'serialization_failure'; end if;
     return null;
   end $$;
-  create constraint trigger test_lose after insert on login_event deferrable initially deferred
-    for each row execute function test_lose()`;
+  do $$
+  declare name text;
+  begin
+    for name in
+      select c.relname from pg_class c join pg_attribute a on a.attrelid = c.oid
+      where c.relnamespace = 'public'::regnamespace and c.relkind in ('r', 'p') and not c.relispartition
+        and a.attname in ('account_id', 'email_hash')
+    loop
+      execute format('create constraint trigger test_lose after insert or update or delete on %I
+        deferrable initially deferred for each row execute function test_lose()', name);
+    end loop;
+  end $$`;
 
 /** Reads as little at a time, and has as few connections, as it can be set to: what is cut or shared wrongly shows. */
 const strictly = { pkt_buf: 512, default_pool_size: 3 };
@@ -165,7 +176,7 @@ export async function startTestServer(
     ? [{ url: beside.databaseUrl, drop: async () => {} }, beside.mail]
     : await Promise.all([createDatabase(), startMailServer()]);
   const directory = beside ? beside.directory : accountsElsewhere ? await startTestDirectory() : undefined;
-  if (unsteady && beside === undefined) await run(database.url, losing);
+  if (lost !== undefined && beside === undefined) await run(database.url, losing(lost));
   const pooler = pooled ? await startPgBouncer(database.url, strictly) : undefined;
   const ways = pooler && { DATABASE_URL: pooler.url, COUNTERSIGN_DATABASE_DIRECT_URL: database.url };
   const clock = beside?.clock ?? createTestClock();
