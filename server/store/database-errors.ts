@@ -22,14 +22,14 @@ export function isUnavailable(error: unknown): boolean {
   );
 }
 
-/** Whether the server of a connection that was good is gone, or is not the primary any more. */
+/** Whether a connection that was good is cut, or its server says that it is gone. */
 export function isGone(error: unknown): boolean {
-  return causes(error).some((cause) => goneStates.test(codeOf(cause)) || isCut(cause));
+  return saysGone(error) || causes(error).some(isCut);
 }
 
-/** Whether who answers takes no writes. */
-export function isNotPrimary(error: unknown): boolean {
-  return error instanceof Error && codeOf(error) === '25006';
+/** Whether the server of a connection that was good says that it goes, or is not the primary any more. */
+export function saysGone(error: unknown): boolean {
+  return causes(error).some((cause) => goneStates.test(codeOf(cause)));
 }
 
 /** Whether the same may succeed in a moment, on another connection. What took too long would only take longer. */
@@ -43,7 +43,7 @@ export function isPassing(error: unknown): boolean {
  */
 export function isUndone(error: unknown): boolean {
   if (error instanceof pg.DatabaseError && error.severity === 'ERROR') return true;
-  return error instanceof Error && (isNotPrimary(error) || /not queryable/.test(error.message));
+  return error instanceof Error && (codeOf(error) === '25006' || /not queryable/.test(error.message));
 }
 
 function isCut(cause: Error): boolean {

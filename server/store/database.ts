@@ -6,7 +6,7 @@ import pg from 'pg';
 import { DomainError } from '../domain/errors.ts';
 import { notPrimary, PrimaryClient } from '../platform/primary-client.ts';
 import { Connection, type Way } from './connection.ts';
-import { isGone, isNotPrimary, isPassing, isUnavailable } from './database-errors.ts';
+import { isGone, isPassing, isUnavailable, saysGone } from './database-errors.ts';
 import { Joiner } from './joiner.ts';
 import { Lines } from './lines.ts';
 import type { Db, Reader, Statement } from './statement.ts';
@@ -50,6 +50,7 @@ export class Database {
   readonly #probe: pg.Pool;
   /** Counts how often a server went away: connections of before are not used again. */
   #era = 0;
+  #answering: Promise<boolean> | undefined;
   readonly #eras = new WeakMap<pg.PoolClient, number>();
   #running = 0;
 
@@ -96,6 +97,8 @@ export class Database {
       query_timeout: probeMs,
       application_name: 'countersign-health',
     });
+    // It is asked all the time, and so hears of it before connections that are not.
+    this.#probe.on('error', () => this.#leave());
   }
 
   /**
@@ -180,7 +183,7 @@ export class Database {
       throw notPrimary();
     } catch (error) {
       // Also connections that have not heard of it yet.
-      if (isNotPrimary(error)) this.#leave();
+      if (isGone(error)) this.#leave();
       return error instanceof Error ? error.message : String(error);
     }
   }
@@ -274,16 +277,32 @@ export class Database {
     }
   }
 
-  /** A server that goes away takes all of its connections with it, also those that have not heard of it yet. */
+  /**
+   * A server that goes away takes all of its connections with it, also those that have not heard of it yet. A cut alone does not say that
+   * it did: something in between may end one.
+   */
   async #watched<T>(client: pg.PoolClient, work: () => Promise<T>): Promise<T> {
     try {
       return await work();
     } catch (error) {
-      if (isGone(error) && this.#eras.get(client) === this.#era) {
-        this.#leave();
-      }
+      const isCurrent = () => this.#eras.get(client) === this.#era;
+      if (isCurrent() && isGone(error) && (saysGone(error) || !(await this.#answers())) && isCurrent()) this.#leave();
       throw error;
     }
+  }
+
+  /** Asks over a connection of before; all that were cut at once wait for one answer. */
+  #answers(): Promise<boolean> {
+    this.#answering ??= this.#probe
+      .query('select')
+      .then(
+        () => true,
+        () => false,
+      )
+      .finally(() => {
+        this.#answering = undefined;
+      });
+    return this.#answering;
   }
 
   #leave(): void {

@@ -175,14 +175,20 @@ test('reads, and whatever has not begun, outlive a server that goes away and com
 
 test('when one connection meets a server that went away, the idle ones are not used either', async () => {
   const busy = Array.from({ length: 3 }, () => database.autocommit((db) => db.rows(sleepBriefly, {})));
-  await Promise.all(busy);
+  await Promise.all([...busy, database.fault()]);
   const before = await admin.query(
     `select pid from pg_stat_activity where application_name = 'countersign' and datname = current_database()`,
   );
   const pids: (number | undefined)[] = [];
   await database.transaction(async (db) => {
     pids.push((await first(db, pid, {}))?.pid);
-    if (pids.length === 1) await terminate(pids[0]);
+    if (pids.length > 1) return;
+    // So is the one that health is asked over, which is as old.
+    await admin.query(
+      `select pg_terminate_backend(pid, 5000) from pg_stat_activity
+       where application_name = 'countersign-health' and datname = current_database()`,
+    );
+    await terminate(pids[0]);
   });
   pids.push(
     ...(await Promise.all(Array.from({ length: 3 }, () => database.autocommit(async (db) => first(db, pid, {}))))).map(
@@ -191,6 +197,38 @@ test('when one connection meets a server that went away, the idle ones are not u
   );
   const known = before.rows.map((row) => row.pid);
   expect(pids.slice(1).filter((each) => known.includes(each))).toEqual([]);
+});
+
+test('one connection that is cut in between, at a server that is there, takes no other with it', async () => {
+  const busy = Array.from({ length: 3 }, () => database.autocommit((db) => db.rows(sleepBriefly, {})));
+  await Promise.all([...busy, database.read((db) => first(db, read, { id: 1 })), database.fault()]);
+  const connections = async () => {
+    const { rows } = await admin.query(
+      `select pid from pg_stat_activity where application_name = 'countersign' and datname = current_database() order by pid`,
+    );
+    return rows.map((row) => row.pid);
+  };
+  const before = await connections();
+  expect(before).toHaveLength(4);
+  for (const call of [
+    () => database.transaction((db) => db.rows(add, { id: 1 })),
+    () => database.read((db) => db.rows(read, { id: 1 })),
+  ]) {
+    let cuts = 0;
+    proxy.arm(
+      ({ text }) => {
+        if (text !== add.text && text !== read.text) return 'pass';
+        cuts += 1;
+        return cuts === 1 ? 'cut' : 'pass';
+      },
+      () => {},
+    );
+    await call();
+    expect(cuts).toBe(2);
+  }
+  await Promise.all(Array.from({ length: 3 }, () => database.autocommit((db) => db.rows(sleepBriefly, {}))));
+  expect((await connections()).filter((each) => before.includes(each))).toHaveLength(2);
+  expect(await countOf(1)).toBe(1);
 });
 
 test('what fails for its own reasons is not run again', async () => {

@@ -10,8 +10,8 @@ export interface Statement {
   readonly text: string;
 }
 
-/** What happens to a statement; after all but the first, nothing passes in any direction. */
-export type Fate = 'pass' | 'lost' | 'half lost' | 'answer lost';
+/** What happens to a statement. `cut` ends its connection, and no other; after what is lost nothing passes in any direction. */
+export type Fate = 'pass' | 'cut' | 'lost' | 'half lost' | 'answer lost';
 
 export interface PostgresProxy {
   /** The database's URL through the proxy. */
@@ -79,7 +79,8 @@ export async function startPostgresProxy(databaseUrl: string): Promise<PostgresP
       const fate = text === undefined ? 'pass' : (decide?.({ application, text }) ?? 'pass');
       if (fate === 'pass' || fate === 'answer lost') server.write(message);
       if (fate === 'half lost') server.write(message.subarray(0, message.length / 2));
-      if (fate === 'pass') return;
+      if (fate === 'cut') client.destroy();
+      if (fate === 'pass' || fate === 'cut') return;
       cut();
       if (fate === 'answer lost') awaitsAnswer = true;
       else onCut?.();
