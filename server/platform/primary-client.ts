@@ -7,6 +7,9 @@ import pg from 'pg';
 /** Both are told to every client since PostgreSQL 14. */
 const readOnlyParameters: readonly string[] = ['in_hot_standby', 'default_transaction_read_only'];
 
+/** Of a connection whose statements take as long as they take, whatever the role's may take elsewhere. No pooler lets that in. */
+export const unhurried = '-c statement_timeout=0';
+
 export class PrimaryClient extends pg.Client {
   readonly #readOnly = new Set<string>();
   #connected = false;

@@ -3,7 +3,7 @@
 
 import type pg from 'pg';
 import type { Limits } from '../domain/limits.ts';
-import { PrimaryClient } from '../platform/primary-client.ts';
+import { PrimaryClient, unhurried } from '../platform/primary-client.ts';
 import { dropPartitions, ensurePartitions, keptSince, lowestUuid } from './partitions.ts';
 
 /** Challenges and their deliveries stay this long for support. */
@@ -12,9 +12,17 @@ const traceRetentionMs = 30 * 24 * 3_600_000;
 /** Revocations stay this much longer than any access token: a replica that had lost PostgreSQL finds what it has missed. */
 const revocationMarginMs = 3_600_000;
 
+function connectionOf(databaseUrl: string): pg.Client {
+  return new PrimaryClient({
+    connectionString: databaseUrl,
+    options: unhurried,
+    application_name: 'countersign-maintenance',
+  });
+}
+
 /** Safe to run at any time, also twice at once. */
 export async function maintain(databaseUrl: string, limits: Limits, now: Date): Promise<void> {
-  const client = new PrimaryClient({ connectionString: databaseUrl, application_name: 'countersign-maintenance' });
+  const client = connectionOf(databaseUrl);
   await client.connect();
   const ago = (ms: number) => new Date(now.getTime() - ms);
   try {
@@ -84,7 +92,7 @@ async function deleteAuditRecords(client: pg.Client, retentionMs: number, now: D
 
 /** Makes the partitions that an event of `now` needs, where maintenance has not. */
 export async function makePartitions(databaseUrl: string, now: Date): Promise<void> {
-  const client = new PrimaryClient({ connectionString: databaseUrl, application_name: 'countersign-maintenance' });
+  const client = connectionOf(databaseUrl);
   await client.connect();
   try {
     await ensurePartitions(client, now);

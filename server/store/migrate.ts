@@ -5,7 +5,8 @@ import { readdir, readFile } from 'node:fs/promises';
 import { Migration, Migrator } from '@mikro-orm/migrations';
 import { MikroORM } from '@mikro-orm/postgresql';
 import { Logger, runMigrations } from 'graphile-worker';
-import { PrimaryClient } from '../platform/primary-client.ts';
+import pg from 'pg';
+import { PrimaryClient, unhurried } from '../platform/primary-client.ts';
 import { entities } from './entities.ts';
 import { ensurePartitions } from './partitions.ts';
 
@@ -19,8 +20,8 @@ const folder = new URL('./migrations/', import.meta.url);
 export async function migrate(url: string, now: Date): Promise<void> {
   const client = new PrimaryClient({
     connectionString: url,
-    // It takes as long as it takes, whatever the role may take elsewhere. A pooler does not let this in: it has no locks of a session's.
-    options: '-c statement_timeout=0',
+    // Nor has a pooler locks of a session's.
+    options: unhurried,
     keepAlive: true,
     application_name: 'countersign-migrate',
   });
@@ -28,10 +29,21 @@ export async function migrate(url: string, now: Date): Promise<void> {
   try {
     await client.query('select pg_advisory_lock($1)', [migrationLock]);
     await migrateTables(url);
-    await runMigrations({ connectionString: url, logger: quiet });
+    await migrateJobs(url);
     await ensurePartitions(client, now);
   } finally {
     await client.end();
+  }
+}
+
+async function migrateJobs(url: string): Promise<void> {
+  const pgPool = new pg.Pool({ connectionString: url, options: unhurried, max: 1 });
+  pgPool.on('error', () => {});
+  pgPool.on('connect', (client) => client.on('error', () => {}));
+  try {
+    await runMigrations({ pgPool, logger: quiet });
+  } finally {
+    await pgPool.end();
   }
 }
 
@@ -47,7 +59,7 @@ async function migrateTables(url: string): Promise<void> {
     entities,
     clientUrl: url,
     // Of the URL by itself it takes no more than the address, and so no TLS.
-    driverOptions: { connectionString: url },
+    driverOptions: { connectionString: url, options: unhurried },
     extensions: [Migrator],
     migrations: {
       migrationsList,

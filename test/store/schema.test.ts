@@ -119,6 +119,23 @@ describe('migrating', () => {
     expect(before.filter((line) => line.startsWith('partition public.login_event_'))).toHaveLength(8);
   });
 
+  test('and the hourly look after it take their time, whatever the statements of a role may take', async () => {
+    // Each statement takes longer than that.
+    const role = `hurried_${randomBytes(4).toString('hex')}`;
+    await withAdmin(`create role ${role} superuser login password 'hurried'`);
+    await withAdmin(`alter role ${role} set statement_timeout = '1ms'`);
+    await withAdmin(`create database ${role} template template0 owner ${role}`);
+    const hurried = Object.assign(new URL(url), { pathname: `/${role}`, username: role, password: 'hurried' }).href;
+    try {
+      await migrate(hurried, now);
+      expect(await schemaOf(Object.assign(new URL(url), { pathname: `/${role}` }).href)).toEqual(await schemaOf(url));
+      await maintain(hurried, limits, new Date(now.getTime() + 60 * day));
+    } finally {
+      await withAdmin(`drop database ${role} with (force)`);
+      await withAdmin(`drop role ${role}`);
+    }
+  });
+
   test('does not begin while another replica migrates, and then finds all done', async () => {
     const before = await schemaOf(url);
     await Promise.all([migrate(url, now), migrate(url, now), migrate(url, now)]);
