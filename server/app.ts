@@ -59,6 +59,7 @@ import { createDeliveryLog } from './store/delivery-log.ts';
 import { readJobStats } from './store/job-stats.ts';
 import { maintain, makePartitions } from './store/maintenance.ts';
 import { migrate } from './store/migrate.ts';
+import { identityOf } from './store/place.ts';
 import { openReadReplica, type ReadReplica, replicaPoolSize } from './store/read-replica.ts';
 import { createRevocationLog } from './store/revocations.ts';
 import {
@@ -453,12 +454,25 @@ function openReplicaOf(config: AppConfig, primary: Database, log: Logger): ReadR
   return openReadReplica(replica, primary, () => performance.now(), log);
 }
 
-/** At a start of many, or beside a database that starts too, PostgreSQL may not answer yet. */
 async function migrateWhenReachable(config: AppConfig, clock: Clock, log: Logger): Promise<void> {
-  const setting = config.databaseDirectUrl === undefined ? 'DATABASE_URL' : 'COUNTERSIGN_DATABASE_DIRECT_URL';
+  const { databaseUrl, databaseDirectUrl: directUrl } = config;
+  const direct = 'COUNTERSIGN_DATABASE_DIRECT_URL';
+  if (directUrl !== undefined) {
+    const through = await whenReachable('DATABASE_URL', log, () => identityOf(databaseUrl));
+    const past = await whenReachable(direct, log, () => identityOf(directUrl));
+    // Else what calls write would be in the one, and jobs be looked for in the other.
+    if (through !== undefined && past !== undefined && through !== past)
+      throw new ConfigError(`DATABASE_URL and ${direct} have to lead to one database, and lead to two`);
+  }
+  const setting = directUrl === undefined ? 'DATABASE_URL' : direct;
+  await whenReachable(setting, log, () => migrate(sessionUrlOf(config), clock.now()));
+}
+
+/** At a start of many, or beside a database that starts too, PostgreSQL may not answer yet. */
+async function whenReachable<T>(setting: string, log: Logger, work: () => Promise<T>): Promise<T> {
   for (;;) {
     try {
-      return await migrate(sessionUrlOf(config), clock.now());
+      return await work();
     } catch (error) {
       if (isMisconfigured(error)) {
         const why = error instanceof Error ? error.message : String(error);
@@ -471,7 +485,7 @@ async function migrateWhenReachable(config: AppConfig, clock: Clock, log: Logger
       if (!isUnavailable(error)) throw error;
       log.warn(
         { why: error instanceof Error ? error.message : String(error) },
-        'PostgreSQL is not reachable; trying again',
+        `PostgreSQL is not reachable by ${setting}; trying again`,
       );
       await sleep(500);
     }

@@ -193,6 +193,21 @@ describe.skipIf(!installed)('a server behind it', () => {
   });
 });
 
+test('a server whose two ways lead to two databases does not start', async () => {
+  const [one, other] = [await createDatabase(), await createDatabase()];
+  onTestFinished(async () => {
+    await one.drop();
+    await other.drop();
+  });
+  const config = {
+    ...testConfig({ databaseUrl: one.url, smtpUrl: 'smtp://127.0.0.1:1' }),
+    databaseDirectUrl: other.url,
+  };
+  await expect(startApp(config, pino({ level: 'silent' }), createTestClock())).rejects.toThrow(
+    /^DATABASE_URL and COUNTERSIGN_DATABASE_DIRECT_URL .* lead to two$/,
+  );
+});
+
 test.skipIf(!installed)('a server that would need sessions of it does not start, and says what it needs', async () => {
   const behind = await createDatabase();
   const bouncer = await startPgBouncer(behind.url);
