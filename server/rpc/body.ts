@@ -6,6 +6,7 @@ import { type DescMessage, fromBinary, fromJsonString, type Message } from '@buf
 import { Code, ConnectError } from '@connectrpc/connect';
 import { compressedFlag } from '@connectrpc/connect/protocol';
 import { compressionBrotli, compressionGzip } from '@connectrpc/connect-node';
+import type { MethodOptions } from './method.ts';
 import type { RunningCall } from './running-call.ts';
 import { headerNames, unreadable, type Wire } from './wire.ts';
 
@@ -147,11 +148,11 @@ export async function decode(
   received: Received,
   wire: Wire,
   compression: Compression | null,
-  maxBytes: number,
+  { readMaxBytes, decompressing }: Pick<MethodOptions, 'readMaxBytes' | 'decompressing'>,
 ): Promise<Message> {
   const bytes =
     received.compressed && (compression !== null || wire.framed)
-      ? await decompress(received.data, wire, compression, maxBytes)
+      ? await decompressing(() => decompress(received.data, wire, compression, readMaxBytes))
       : received.data;
   try {
     if (wire.binary) return fromBinary(desc, bytes);

@@ -7,6 +7,7 @@ import type { Socket } from 'node:net';
 import type { Readable, Writable } from 'node:stream';
 import type { TLSSocket } from 'node:tls';
 import { certificateNames } from './certificates.ts';
+import type { Call, Connection } from './crowd.ts';
 
 export type Handler = (exchange: Exchange) => void;
 
@@ -21,7 +22,7 @@ export interface Answer {
 /** ms in which a client has to take a whole answer, and after any answer to end its own side; else the call is cut. */
 const answerTimeoutMs = 60_000;
 
-export abstract class Exchange {
+export abstract class Exchange implements Call {
   readonly method: string;
   /** Path and query, as the client wrote them. */
   readonly target: string;
@@ -35,9 +36,15 @@ export abstract class Exchange {
   left = false;
   headersSent = false;
   readonly #added: (readonly [string, string])[] = [];
+  readonly #connection: Connection;
   #ended = false;
 
-  protected constructor(of: Pick<Exchange, 'method' | 'target' | 'httpVersion' | 'headers' | 'authority' | 'body'>) {
+  protected constructor(
+    connection: Connection,
+    of: Pick<Exchange, 'method' | 'target' | 'httpVersion' | 'headers' | 'authority' | 'body'>,
+  ) {
+    this.#connection = connection;
+    connection.begin(this);
     this.method = of.method;
     this.target = of.target;
     this.httpVersion = of.httpVersion;
@@ -52,6 +59,11 @@ export abstract class Exchange {
   protected abstract endWith(last: Uint8Array | undefined, trailer: Headers | undefined): void;
   /** Breaks the call off without a word. */
   abstract cut(): void;
+  abstract giveWay(): void;
+
+  get waitsForClient(): boolean {
+    return this.#ended || !this.body.readableEnded;
+  }
 
   /** The address of the TCP peer, which may be a proxy. */
   get peerAddress(): string | undefined {
@@ -90,6 +102,7 @@ export abstract class Exchange {
   /** Begins an answer that comes piece by piece; over HTTP/2 it may end with trailers. */
   begin(status: number, header: Headers, trailers: boolean): void {
     this.#discardWhenSent();
+    if (this.body.readableEnded) this.#connection.stream(this);
     this.#head(status, header, false, trailers);
   }
 
@@ -117,6 +130,7 @@ export abstract class Exchange {
 
   /** For who implements this: the connection or the stream is closed. */
   protected closed(): void {
+    this.#connection.end(this);
     if (this.#ended) return;
     this.left = true;
     this.onLeave?.();
@@ -157,8 +171,8 @@ export class Http1Exchange extends Exchange {
   readonly #request: IncomingMessage;
   readonly #response: ServerResponse;
 
-  constructor(request: IncomingMessage, response: ServerResponse) {
-    super({
+  constructor(request: IncomingMessage, response: ServerResponse, connection: Connection) {
+    super(connection, {
       method: request.method ?? '',
       target: request.url ?? '',
       httpVersion: request.httpVersion,
@@ -199,14 +213,22 @@ export class Http1Exchange extends Exchange {
   override cut(): void {
     this.#request.destroy();
   }
+
+  override giveWay(): void {
+    this.cut();
+  }
 }
 
 export class Http2Exchange extends Exchange {
   readonly #stream: ServerHttp2Stream;
   #trailer: Headers | undefined;
 
-  constructor(stream: ServerHttp2Stream, headers: IncomingHttpHeaders & { readonly [name: string]: unknown }) {
-    super({
+  constructor(
+    stream: ServerHttp2Stream,
+    headers: IncomingHttpHeaders & { readonly [name: string]: unknown },
+    connection: Connection,
+  ) {
+    super(connection, {
       method: String(headers[':method']),
       target: String(headers[':path'] ?? ''),
       httpVersion: '2.0',
@@ -251,5 +273,10 @@ export class Http2Exchange extends Exchange {
 
   override cut(): void {
     this.#stream.close(constants.NGHTTP2_CANCEL);
+  }
+
+  /** gRPC's clients read it as RESOURCE_EXHAUSTED. */
+  override giveWay(): void {
+    this.#stream.close(constants.NGHTTP2_ENHANCE_YOUR_CALM);
   }
 }

@@ -11,6 +11,7 @@ import {
   createServiceImplSpec,
   type MethodImpl,
 } from '@connectrpc/connect';
+import pLimit from 'p-limit';
 import type { Logger } from 'pino';
 import type { Cors } from './cors.ts';
 import type { Exchange, Handler } from './exchange.ts';
@@ -20,7 +21,7 @@ import { createStreamHandler, type StreamHandler } from './streaming.ts';
 import { createUnaryHandler, type UnaryHandler } from './unary.ts';
 import { contentTypeOf, plainRefusal, refusal, timeoutOf, type Wire, wireOf } from './wire.ts';
 
-export interface RequestHandlerOptions extends Omit<MethodOptions, 'bodyTimeoutMs'> {
+export interface RequestHandlerOptions extends Omit<MethodOptions, 'bodyTimeoutMs' | 'decompressing'> {
   readonly routes: (router: ConnectRouter) => void;
   /** The bounds of methods whose messages may be larger than `readMaxBytes`. */
   readonly largerMessages?: ReadonlyMap<DescMethod, number>;
@@ -51,12 +52,17 @@ interface Rpc {
 }
 
 const defaultBodyTimeoutMs = 30_000;
+const decompressedAtOnce = 8;
 const serverStops = new ConnectError('the server stops', Code.Unavailable);
 const clientLeft = new ConnectError('the client ended the call', Code.Canceled);
 
 export function createRequestHandler(options: RequestHandlerOptions): Handler {
   const { toConnectError, admit, answerHeaders, cors, log } = options;
-  const rpcs = collectRpcs({ ...options, bodyTimeoutMs: options.bodyTimeoutMs ?? defaultBodyTimeoutMs });
+  const rpcs = collectRpcs({
+    ...options,
+    bodyTimeoutMs: options.bodyTimeoutMs ?? defaultBodyTimeoutMs,
+    decompressing: pLimit(decompressedAtOnce),
+  });
   const openStreams = new Set<RunningCall>();
   options.shutdownSignal?.addEventListener('abort', () => {
     // Their implementations end; what they have said until then goes out.

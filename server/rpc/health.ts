@@ -28,6 +28,8 @@ export function createServingState(serving: boolean): ServingState {
   };
 }
 
+const mostWatches = 1_000;
+
 /**
  * The health service over `state`. `services` are the full names of the services served beside it; they share one
  * health, and so does the empty name, the whole server.
@@ -39,6 +41,8 @@ export function healthService(options: {
   const { state } = options;
   const names = new Set(['', ...options.services]);
   const status = () => (state.get() ? Status.SERVING : Status.NOT_SERVING);
+  /** What ends each open watch, the oldest first. Anyone may open one: where there are too many, it is not held against the new. */
+  const watches = new Set<() => void>();
   return {
     check: ({ service }) => {
       if (!names.has(service)) throw new ConnectError(`no service ${service} here`, Code.NotFound);
@@ -47,12 +51,24 @@ export function healthService(options: {
     list: () => ({ statuses: Object.fromEntries([...names].map((name) => [name, { status: status() }])) }),
     async *watch({ service }, { signal }) {
       let wake = Promise.withResolvers<void>();
+      let displaced = false;
       const unsubscribe = state.subscribe(() => wake.resolve());
       const onAbort = () => wake.resolve();
       signal.addEventListener('abort', onAbort);
+      const displace = () => {
+        watches.delete(displace);
+        displaced = true;
+        wake.resolve();
+      };
+      for (const oldest of watches) {
+        if (watches.size < mostWatches) break;
+        oldest();
+      }
+      watches.add(displace);
       try {
         let told: Status | undefined;
         while (!signal.aborted) {
+          if (displaced) throw new ConnectError('too many watch the health of this server', Code.Unavailable);
           wake = Promise.withResolvers<void>();
           const now = names.has(service) ? status() : Status.SERVICE_UNKNOWN;
           if (now !== told) yield { status: now };
@@ -61,6 +77,7 @@ export function healthService(options: {
           await wake.promise;
         }
       } finally {
+        watches.delete(displace);
         unsubscribe();
         signal.removeEventListener('abort', onAbort);
       }

@@ -3,12 +3,13 @@
 
 import type { X509Certificate } from 'node:crypto';
 import { createServer as createHttp1 } from 'node:http';
-import { createServer as createHttp2, type ServerHttp2Session } from 'node:http2';
+import { constants, createServer as createHttp2, type ServerHttp2Session } from 'node:http2';
 import { type AddressInfo, createServer as createTcp, type Socket } from 'node:net';
 import { createServer as createTls, type TLSSocket } from 'node:tls';
 import type { Logger } from 'pino';
 import { parseCertificates, type TlsMaterial, type TlsSource } from '../platform/tls-files.ts';
 import { certificateNames, noteNames, standingOf, tlsOptions } from './certificates.ts';
+import { type Connection, createCrowd } from './crowd.ts';
 import { type Handler, Http1Exchange, Http2Exchange } from './exchange.ts';
 
 export interface ListenOptions {
@@ -16,7 +17,7 @@ export interface ListenOptions {
   /** 0 takes any free port. */
   readonly port: number;
   readonly handler: Handler;
-  readonly log: Pick<Logger, 'debug' | 'info' | 'error'>;
+  readonly log: Pick<Logger, 'debug' | 'info' | 'warn' | 'error'>;
   /**
    * Without it the port speaks cleartext. With authorities of clients, who has no certificate of them is not let in. What has
    * changed counts for new connections; those that are open go on. Where an authority was taken out, those of its clients are cut,
@@ -46,6 +47,8 @@ const defaultLimits = {
   headersMs: 15_000,
   /** ms in which a whole HTTP/1.1 request has to be there. The handler's own, typed time-out comes first. */
   requestMs: 60_000,
+  /** ms in which an HTTP/2 session has to ask for something first: longer than HTTP/1.1's headers, as clients may connect ahead. */
+  firstStreamMs: 60_000,
   /** ms without a frame after which an HTTP/2 session is asked to end; its open streams go on. */
   idleSessionMs: 600_000,
   /** ms in which a connection that has to come again may end its calls. */
@@ -53,8 +56,27 @@ const defaultLimits = {
   /** ms in which the peer of an HTTP/2 session has to say that it knows of its end. */
   goawayMs: 1_000,
   headerBytes: 64 * 1024,
-  streamsPerSession: 250,
+  callsPerConnection: 250,
+  /** Each takes 0.2 MB at most, its headers and its message. */
+  calls: 4_000,
+  connections: 10_000,
 };
+/** ms in which the log says but once that there are too many. */
+const toldMs = 60_000;
+
+/** On the socket itself: what HTTP/2 shows of it is a proxy. */
+const placeKey = Symbol('place in the crowd');
+
+interface PlacedSocket extends Socket {
+  [placeKey]?: Connection;
+}
+
+const placeOf = (socket: PlacedSocket): Connection | undefined => socket[placeKey];
+
+function takePlace(socket: PlacedSocket, place: Connection): void {
+  socket[placeKey] = place;
+  place.cut = () => socket.destroy();
+}
 
 const preface = Buffer.from('PRI ');
 /** RFC 9113, 4.1 and 6.8: 8 bytes, type 7, no flags, stream 0; the last stream, NO_ERROR. */
@@ -72,6 +94,15 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   const leaving = new WeakSet<Socket>();
   let announced = false;
   let closing = false;
+  const told = new Set<string>();
+  /** What an attack would say over and over. */
+  const warn = (message: string, fields: object = {}) => {
+    if (told.has(message)) return;
+    told.add(message);
+    setTimeout(() => told.delete(message), toldMs).unref();
+    log.warn(fields, message);
+  };
+  const crowd = createCrowd(limits, (what) => warn(`there are too many ${what}: those that are of no use are cut`));
   const brokenAnswer = (error: Error) => log.debug({ err: error }, 'an answer could not be written');
 
   const http1 = createHttp1({
@@ -81,6 +112,11 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     connectionsCheckingInterval: Math.min(limits.headersMs, 5_000),
   });
   http1.on('request', (req, res) => {
+    const place = placeOf(req.socket);
+    if (place === undefined || !place.admits()) {
+      req.socket.destroy();
+      return;
+    }
     // HTTP/1.1 has no GOAWAY: an answer says that its connection goes. Upgrades are ignored, but Node's parser reads
     // nothing behind one.
     if (announced || leaving.has(req.socket) || req.headers.upgrade !== undefined) res.setHeader('connection', 'close');
@@ -89,13 +125,13 @@ export async function listen(options: ListenOptions): Promise<Listener> {
       if (leaving.has(req.socket)) req.socket.end();
     });
     res.on('error', brokenAnswer);
-    handler(new Http1Exchange(req, res));
+    handler(new Http1Exchange(req, res, place));
   });
   // Node watches the time-outs above, and idle connections, only for a server that listens. This one is fed by hand.
   http1.emit('listening');
 
   const http2 = createHttp2({
-    settings: { maxConcurrentStreams: limits.streamsPerSession, maxHeaderListSize: limits.headerBytes },
+    settings: { maxConcurrentStreams: limits.callsPerConnection, maxHeaderListSize: limits.headerBytes },
     maxSessionInvalidFrames: 100,
     // A burst of calls before our settings arrive is refused stream by stream, and clients try those again.
     maxSessionRejectedStreams: 1_000,
@@ -104,19 +140,31 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     streamResetBurst: 5_000,
     streamResetRate: 1_000,
   });
-  http2.on('stream', (stream, headers) => {
-    stream.on('error', brokenAnswer);
-    try {
-      handler(new Http2Exchange(stream, headers));
-    } catch (error) {
-      log.error({ err: error }, 'a request could not be taken');
-      stream.destroy();
-    }
-  });
   http2.on('session', (session) => {
+    const place = placeOf(session.socket);
     sessions.add(session);
     if (opening !== undefined && options.tls === undefined) cleartext.set(session, opening);
-    session.once('close', () => sessions.delete(session));
+    if (place) place.cut = () => session.destroy();
+    const silent = setTimeout(() => session.destroy(), limits.firstStreamMs);
+    session.once('stream', () => clearTimeout(silent));
+    session.once('close', () => {
+      clearTimeout(silent);
+      sessions.delete(session);
+    });
+    session.on('stream', (stream, headers) => {
+      stream.on('error', brokenAnswer);
+      // Clients try that again.
+      if (place === undefined || !place.admits()) {
+        stream.close(constants.NGHTTP2_REFUSED_STREAM);
+        return;
+      }
+      try {
+        handler(new Http2Exchange(stream, headers, place));
+      } catch (error) {
+        log.error({ err: error }, 'a request could not be taken');
+        stream.destroy();
+      }
+    });
     session.setTimeout(limits.idleSessionMs, () => session.close());
     // An event of ours, said below: what a session shows of its socket is a proxy.
     session.socket.once('leave', () => session.close());
@@ -141,7 +189,12 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     // What shakes hands, by the peer's end: the connection that comes of it does not show what lies below.
     const endOf = ({ localAddress, remoteAddress, remotePort }: Socket) =>
       `${localAddress} ${remoteAddress} ${remotePort}`;
-    const shaking = new Map<string, { readonly asked: readonly X509Certificate[]; readonly done: () => void }>();
+    interface Shaking {
+      readonly asked: readonly X509Certificate[];
+      readonly place: () => Connection | undefined;
+      readonly done: () => void;
+    }
+    const shaking = new Map<string, Shaking>();
     const authoritiesOf = ({ clientCa }: TlsMaterial) => (clientCa === undefined ? [] : parseCertificates(clientCa));
     let authorities = authoritiesOf(tls.current());
     const server = createTls(
@@ -164,6 +217,8 @@ export async function listen(options: ListenOptions): Promise<Listener> {
         secured.add(socket);
         socket.once('close', () => secured.delete(socket));
         noteNames(socket);
+        const place = begun.place();
+        if (place) takePlace(socket, place);
         route(socket);
       },
     );
@@ -174,7 +229,7 @@ export async function listen(options: ListenOptions): Promise<Listener> {
         shaking.delete(end);
       };
       unopened.add(socket);
-      shaking.set(end, { asked: authorities, done });
+      shaking.set(end, { asked: authorities, place: () => placeOf(socket), done });
       socket.once('close', done);
     });
     // Who speaks cleartext, is silent, or has no certificate where one is asked for.
@@ -211,8 +266,13 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   };
   const front = options.tls ? createTlsFront(options.tls) : createTcp(tcp, route);
   front.on('connection', (socket: Socket) => {
+    const place = crowd.enter(() => socket.destroy());
+    takePlace(socket, place);
     sockets.add(socket);
-    socket.once('close', () => sockets.delete(socket));
+    socket.once('close', () => {
+      sockets.delete(socket);
+      place.leave();
+    });
     socket.on('error', (error) => log.debug({ err: error }, 'a connection failed'));
   });
 
@@ -224,7 +284,10 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     });
   });
   // From here on an error is one of accepting (too many open files); the next connection may succeed.
-  front.on('error', (error) => log.error({ err: error }, 'accepting a connection failed'));
+  front.on('error', (error) => {
+    warn('accepting a connection failed', { err: error });
+    crowd.makeRoom();
+  });
 
   /**
    * RFC 9113, 6.8: the first GOAWAY names every stream that there may be, so that calls which are on their way are taken. Who

@@ -2,6 +2,7 @@
 
 import type { Interceptor } from '@connectrpc/connect';
 import { compressedFlag, compressionNegotiate, encodeEnvelope } from '@connectrpc/connect/protocol';
+import type { LimitFunction } from 'p-limit';
 import { acceptCompression, type Compression } from './body.ts';
 import { headerNames, type ToConnectError, type Wire } from './wire.ts';
 
@@ -14,6 +15,8 @@ export interface MethodOptions {
   readonly readMaxBytes: number;
   /** ms in which a body with one message has to be there. */
   readonly bodyTimeoutMs: number;
+  /** Lets messages be decompressed, a few at once: a bomb of a hundred bytes takes a megabyte until it is refused. */
+  readonly decompressing: LimitFunction;
 }
 
 export type Next = Parameters<Interceptor>[0];

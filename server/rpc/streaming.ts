@@ -64,7 +64,7 @@ export function createStreamHandler(
       const compression = negotiate(wire, header);
       if (compression.error) throw compression.error;
       const read = (received: Parameters<typeof decode>[1]) =>
-        decode(method.input, received, wire, compression.request, readMaxBytes);
+        decode(method.input, received, wire, compression.request, options);
       const messages =
         method.methodKind === 'server_streaming'
           ? once(await read(await readBody(exchange.body, oneEnvelope(readMaxBytes), call, options.bodyTimeoutMs)))

@@ -40,7 +40,7 @@ export function createUnaryHandler(
         ? oneEnvelope(readMaxBytes)
         : wholeBody(Number(header.get('content-length') ?? 0), readMaxBytes);
       const received = await readBody(body, sink, call, bodyTimeoutMs);
-      const message = await decode(method.input, received, wire, compression.request, readMaxBytes);
+      const message = await decode(method.input, received, wire, compression.request, options);
       call.throwIfEnded();
 
       const response = (await run(call.ask({ stream: false, method, message }))) as UnaryResponse;

@@ -1,9 +1,14 @@
 // Properties of the health service.
 
-import { Code } from '@connectrpc/connect';
+import { create } from '@bufbuild/protobuf';
+import { Code, type HandlerContext } from '@connectrpc/connect';
 import { createGrpcTransport } from '@connectrpc/connect-node';
 import { expect, test } from 'vitest';
-import { Health, HealthCheckResponse_ServingStatus as Status } from '../../gen/health/v1/health_pb.ts';
+import {
+  Health,
+  HealthCheckRequestSchema,
+  HealthCheckResponse_ServingStatus as Status,
+} from '../../gen/health/v1/health_pb.ts';
 import { createServingState, healthService } from '../../server/rpc/health.ts';
 import { healthClient, refusalOf, serve } from './serve.ts';
 
@@ -52,6 +57,21 @@ test('watch of an unknown service says so and stays open', async () => {
   expect(await Promise.race([end, new Promise((resolve) => setTimeout(resolve, 50, 'open'))])).toBe('open');
   shutdown.abort();
   expect((await refusalOf(end)).code).toBe(Code.Unavailable);
+});
+
+test('where too many watch, the one that has watched longest ends, and is told to come again', async () => {
+  const state = createServingState(true);
+  const { watch } = healthService({ state, services: [] });
+  const { signal } = new AbortController();
+  const open = () => watch(create(HealthCheckRequestSchema), { signal } as HandlerContext)[Symbol.asyncIterator]();
+  const watches = Array.from({ length: 1_000 }, open);
+  await Promise.all(watches.map((each) => each.next()));
+  const [first, second] = watches.map((each) => each.next());
+  const more = open();
+  expect((await more.next()).value?.status).toBe(Status.SERVING);
+  await expect(first).rejects.toMatchObject({ code: Code.Unavailable });
+  state.set(false);
+  expect((await second)?.value?.status).toBe(Status.NOT_SERVING);
 });
 
 test('a state forgets who no longer watches', () => {

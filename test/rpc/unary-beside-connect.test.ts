@@ -10,6 +10,7 @@ import { encodeEnvelope } from '@connectrpc/connect/protocol';
 import { errorFromJson } from '@connectrpc/connect/protocol-connect';
 import { findTrailerError } from '@connectrpc/connect/protocol-grpc';
 import { trailerParse } from '@connectrpc/connect/protocol-grpc-web';
+import pLimit from 'p-limit';
 import { describe, expect, test } from 'vitest';
 import {
   Health,
@@ -38,6 +39,7 @@ describe('the same request to Connect’s own handler and to ours', () => {
     toConnectError,
     readMaxBytes: 2000,
     bodyTimeoutMs: 1000,
+    decompressing: pLimit(1),
   });
   const [theirs] = createConnectRouter({ readMaxBytes: 2000, acceptCompression }).rpc(
     Health.method.check,
