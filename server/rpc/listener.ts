@@ -48,7 +48,7 @@ const defaultLimits = {
   /** ms in which a whole HTTP/1.1 request has to be there. The handler's own, typed time-out comes first. */
   requestMs: 60_000,
   /** ms in which an HTTP/2 session has to ask for something first: longer than HTTP/1.1's headers, as clients may connect ahead. */
-  firstStreamMs: 60_000,
+  firstStreamMs: 30_000,
   /** ms without a frame after which an HTTP/2 session is asked to end; its open streams go on. */
   idleSessionMs: 600_000,
   /** ms in which a connection that has to come again may end its calls. */

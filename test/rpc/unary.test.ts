@@ -3,9 +3,9 @@
 import { connect as connectTcp } from 'node:net';
 import { toBinary } from '@bufbuild/protobuf';
 import { Code, ConnectError, createContextKey, type Interceptor } from '@connectrpc/connect';
-import { compressionGzip } from '@connectrpc/connect-node';
+import { compressionGzip, createGrpcTransport } from '@connectrpc/connect-node';
 import * as grpc from '@grpc/grpc-js';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, onTestFinished, test, vi } from 'vitest';
 import {
   HealthCheckRequestSchema,
   HealthCheckResponse_ServingStatus as Status,
@@ -299,4 +299,21 @@ test('a body that stops half way is answered, typed, after its time', async () =
   expect(answer).toContain('HTTP/1.1 504');
   expect(answer).toContain('google.rpc.ErrorInfo');
   socket.destroy();
+});
+
+test('of many messages that come compressed, a few are decompressed at once', async () => {
+  const server = await serve({ health: serving });
+  const client = healthClient(createGrpcTransport({ baseUrl: server.url, sendCompression: compressionGzip }));
+  let atOnce = 0;
+  let most = 0;
+  const decompress = compressionGzip.decompress;
+  const watched = vi.spyOn(compressionGzip, 'decompress').mockImplementation(async (...of) => {
+    most = Math.max(most, ++atOnce);
+    return decompress(...of).finally(() => atOnce--);
+  });
+  onTestFinished(() => watched.mockRestore());
+  const calls = Array.from({ length: 200 }, () => refusalOf(client.check({ service: 'x'.repeat(2 * 1024 * 1024) })));
+  for (const { code } of await Promise.all(calls)) expect(code).toBe(Code.ResourceExhausted);
+  expect(most).toBeGreaterThan(1);
+  expect(most).toBeLessThanOrEqual(8);
 });

@@ -14,6 +14,8 @@ export interface Peer {
 export interface RawSocket {
   /** Resolves when the system has taken the bytes, or the connection is over. */
   send(...bytes: (Buffer | string)[]): Promise<void>;
+  /** How many bytes the peer's system has taken. */
+  taken(): number;
   /** What came so far; of more than 1 MiB, the first. */
   received(): Buffer;
   readonly opened: Promise<void>;
@@ -51,6 +53,7 @@ export function openRaw({ port, tls = false, from, alpn }: Peer & { readonly alp
         if (socket.destroyed) resolve();
         else socket.write(Buffer.concat(bytes.map((each) => Buffer.from(each as Buffer))), () => resolve());
       }),
+    taken: () => socket.bytesWritten - socket.writableLength,
     received: () => {
       if (pieces.length > 1) pieces = [Buffer.concat(pieces)];
       return pieces[0] ?? Buffer.alloc(0);
