@@ -46,7 +46,7 @@ import { wasNotMeUrl } from './rpc/deny.ts';
 import type { Handler } from './rpc/exchange.ts';
 import { createRequestHandler } from './rpc/handler.ts';
 import { createServingState } from './rpc/health.ts';
-import { type Listener, listen } from './rpc/listener.ts';
+import { type Listener, type ListenOptions, listen } from './rpc/listener.ts';
 import { createPendingCount } from './rpc/pending-count.ts';
 import { resetUrl } from './rpc/reset.ts';
 import { internalRoutes, publicRoutes } from './rpc/routes.ts';
@@ -276,7 +276,8 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
       ['COUNTERSIGN_PUBLIC_ADDRESS', config.publicAddress, files.publicTls, publicRoutes(routes)],
       ['COUNTERSIGN_INTERNAL_ADDRESS', config.internalAddress, files.internalTls, internalRoutes(routes)],
     ] as const) {
-      listeners.push(await listenOn(setting, address, tls, createRequestHandler(options), log));
+      const limits = { connections: config.callLimits.connections };
+      listeners.push(await listenOn(setting, { ...address, limits }, tls, createRequestHandler(options), log));
     }
   } catch (error) {
     await stop(0);
@@ -421,7 +422,7 @@ async function openServiceGrants(config: AppConfig, log: Logger): Promise<Servic
 
 async function listenOn(
   setting: string,
-  address: Address,
+  address: Address & Pick<ListenOptions, 'limits'>,
   tls: OpenTls | undefined,
   handler: Handler,
   log: Logger,

@@ -24,7 +24,7 @@ export interface ListenOptions {
    * and those of clients that can't be told to be of one that is left have to come again.
    */
   readonly tls?: TlsSource;
-  /** Replaces single bounds, for tests. */
+  /** Replaces single bounds: how many connections, as is set; the others for tests. */
   readonly limits?: Partial<typeof defaultLimits>;
 }
 

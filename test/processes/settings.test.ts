@@ -97,6 +97,7 @@ const wrong: Readonly<Record<string, readonly [value: string, takes: string]>> =
   COUNTERSIGN_EDGE_CONNECTIONS: ['9', 'from 10 to 1000000'],
   COUNTERSIGN_EDGE_CONNECTIONS_PER_ADDRESS: ['2001', 'from 1 to 2000'],
   COUNTERSIGN_EDGE_USER: ['s3cret word', 'the name of a user'],
+  COUNTERSIGN_CONNECTIONS: ['9', 'from 10 to 1000000'],
   COUNTERSIGN_HASHES_AT_ONCE: ['4', 'from 1 to 3'],
   COUNTERSIGN_DRAIN_DELAY: ['6s', 'from 0s to 5s'],
   COUNTERSIGN_LOG_LEVEL: ['loud', 'debug or info or warn or error or silent'],
