@@ -27,6 +27,7 @@ export interface Usage {
 
 /** A server in a process of its own. */
 export interface ServerProcess {
+  readonly pid: number;
   readonly publicUrl: string;
   readonly internalUrl: string;
   usage(collect: boolean): Promise<Usage>;
@@ -163,6 +164,7 @@ async function startProcess(program: string, given: Outside, running: Set<ChildP
   };
   const addresses = await answer<{ readonly publicUrl: string; readonly internalUrl: string }>();
   return {
+    pid: child.pid ?? 0,
     ...addresses,
     usage: (collect) => {
       const usage = answer<Usage>();

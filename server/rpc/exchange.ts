@@ -91,6 +91,8 @@ export abstract class Exchange implements Call {
 
   /** Sends a whole answer. */
   answer({ status, header, body, trailer }: Answer): void {
+    // What is closed does not close again: whoever waits for that would be held for a minute.
+    if (this.left) return;
     this.#cutIfOpen();
     this.#discardWhenSent();
     const isEnd = body === undefined && trailer === undefined;

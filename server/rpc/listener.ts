@@ -135,10 +135,10 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     maxSessionInvalidFrames: 100,
     // A burst of calls before our settings arrive is refused stream by stream, and clients try those again.
     maxSessionRejectedStreams: 1_000,
-    // A rapid reset (CVE-2023-44487, some 100,000 a second) ends the session. A proxy puts many clients on one session,
-    // and resets a stream for each that leaves: it must stay far below.
-    streamResetBurst: 5_000,
-    streamResetRate: 1_000,
+    // A rapid reset (CVE-2023-44487, some 100,000 a second) ends the session. A proxy puts many clients on one session, at most
+    // as many as it may have streams, and resets a stream for each that leaves: it must stay far below.
+    streamResetBurst: 1_000,
+    streamResetRate: 200,
   });
   http2.on('session', (session) => {
     const place = placeOf(session.socket);

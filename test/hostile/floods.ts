@@ -28,7 +28,8 @@ export interface Flood {
   readonly name: string;
   /** Whether it has to be stopped, or may be sent whole, as it does no harm. */
   readonly ends: 'stopped' | 'any';
-  run(peer: Peer): Promise<Fate>;
+  /** @param patienceMs how long the end of one that has to be stopped is waited for: a busy peer may read it later. */
+  run(peer: Peer, patienceMs: number): Promise<Fate>;
 }
 
 const check = '/grpc.health.v1.Health/Check';
@@ -49,9 +50,8 @@ async function answers(raw: RawHttp2, count: number): Promise<void> {
 }
 
 const stalledMs = 2_000;
-const stoppedMs = 60_000;
 
-async function fateOf(raw: RawHttp2 | RawSocket, sending: Promise<void>, ends: Flood['ends']): Promise<Fate> {
+async function fateOf(raw: RawHttp2 | RawSocket, sending: Promise<void>, patienceMs = 0): Promise<Fate> {
   let sent = false;
   sending = sending.then(() => {
     sent = true;
@@ -61,8 +61,7 @@ async function fateOf(raw: RawHttp2 | RawSocket, sending: Promise<void>, ends: F
     taken = raw.taken();
     await Promise.race([sending, sleep(stalledMs, undefined, { ref: false })]);
   }
-  // A busy peer may read it later.
-  if (sent && ends === 'stopped') await Promise.race([raw.closed, sleep(stoppedMs, undefined, { ref: false })]);
+  if (sent) await Promise.race([raw.closed, sleep(patienceMs, undefined, { ref: false })]);
   return raw.isClosed() ? 'cut' : sent ? 'sent' : 'stalled';
 }
 
@@ -76,11 +75,11 @@ function overHttp2(
   return {
     name,
     ends,
-    run: async (peer) => {
+    run: async (peer, patienceMs) => {
       const raw = connectRaw(peer, window);
       try {
         await raw.opened;
-        return await fateOf(raw, attack(raw), ends);
+        return await fateOf(raw, attack(raw), ends === 'stopped' ? patienceMs : 0);
       } finally {
         raw.close();
       }
@@ -96,7 +95,7 @@ function overHttp1(name: string, attack: (raw: RawSocket) => Promise<void>): Flo
       const raw = openRaw({ ...peer, alpn: 'http/1.1' });
       try {
         await raw.opened;
-        return await fateOf(raw, attack(raw), 'any');
+        return await fateOf(raw, attack(raw));
       } finally {
         raw.close();
       }

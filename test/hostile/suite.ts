@@ -2,7 +2,6 @@
 // fails. Whether they wait longer is measured (bench/hostile.ts), not asserted.
 
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
 import { request as httpRequest } from 'node:http';
 import { request as httpsRequest } from 'node:https';
 import { createSecureContext } from 'node:tls';
@@ -13,16 +12,16 @@ import { openRaw, type Peer } from '../support/raw-socket.ts';
 import { malformed, smuggledAnswer, smuggling, spellings } from './disguises.ts';
 import { floods } from './floods.ts';
 import { type Honest, startHonest } from './honest.ts';
+import { idleConnections, openIdle } from './idle.ts';
 import { beginSlowOnes, type Slow } from './slow.ts';
-import type { StartTarget, Target } from './target.ts';
+import type { Target } from './target.ts';
 
 /** More than any attack here takes, by far less than what they took where a bound was missing. */
 const mostGrowth = 500 * 1024 * 1024;
-const idleConnections = Math.min(5_000, openFiles() - 1_000);
-const idleAddresses = 25;
 const floodsAtOnce = 4;
+const patienceMs = 60_000;
 
-export function standsAttacks(start: StartTarget, { slowOnes }: { readonly slowOnes: boolean }): void {
+export function standsAttacks(start: () => Promise<Target>, { slowOnes }: { readonly slowOnes: boolean }): void {
   let target: Target;
   let honest: Honest;
   let strangers = 0;
@@ -46,8 +45,8 @@ export function standsAttacks(start: StartTarget, { slowOnes }: { readonly slowO
   });
   afterEach(async () => {
     await honest.oneMoreOfEach();
-    expect(honest.failures()).toEqual([]);
     expect(target.failures()).toEqual([]);
+    expect(honest.failures()).toEqual([]);
     for (const [process, bytes] of Object.entries(target.memory())) {
       expect([process, bytes - (before[process] ?? 0)]).toEqual([
         process,
@@ -59,7 +58,7 @@ export function standsAttacks(start: StartTarget, { slowOnes }: { readonly slowO
   test('floods of every kind', { timeout: 150_000 }, async () => {
     const fates = await pLimit(floodsAtOnce).map(floods, async (flood) => ({
       ...flood,
-      fate: await flood.run(stranger()),
+      fate: await flood.run(stranger(), target.isEdge ? 0 : patienceMs),
     }));
     // What the edge takes it takes alone: it opens a connection to a replica for each of its clients.
     const mayBeSent = (ends: string) => target.isEdge || ends === 'any';
@@ -67,18 +66,11 @@ export function standsAttacks(start: StartTarget, { slowOnes }: { readonly slowO
   });
 
   test(`${idleConnections} connections that do nothing`, async () => {
-    const half = Math.floor(idleConnections / 2);
-    const from = (index: number) => ({ ...target.peer, from: `127.0.1.${1 + (index % idleAddresses)}` });
-    // Shaking hands takes the attacker as long as the server.
-    const opened = (index: number) =>
-      index < half && (!target.peer.tls || index < 500)
-        ? connectRaw(from(index))
-        : openRaw({ ...from(index), tls: false, alpn: 'http/1.1' });
-    const all = Array.from({ length: idleConnections }, (_, index) => opened(index));
-    await Promise.all(all.map((each) => each.opened));
+    const idle = openIdle(target.peer);
+    await idle.opened;
     await honest.oneMoreOfEach();
-    expect(all.filter((each) => !each.isClosed()).length).toBeGreaterThan(idleConnections / 2);
-    for (const each of all) each.close();
+    expect(idle.stillOpen()).toBeGreaterThan(idleConnections / 2);
+    idle.close();
   });
 
   describe('requests that want to be read in two ways', () => {
@@ -248,9 +240,4 @@ function statusOf(frames: readonly Frame[]): number {
   // The table may be given a size before.
   const first = block?.find((byte, index) => (byte & 0xe0) !== 0x20 && (index === 0 || byte >= 0x88)) ?? 0;
   return [200, 204, 206, 304, 400, 404, 500][first - 0x88] ?? 0;
-}
-
-function openFiles(): number {
-  const [, soft] = /^Max open files\s+(\d+)/m.exec(readFileSync('/proc/self/limits', 'utf8')) ?? [];
-  return Number(soft ?? 1_024);
 }

@@ -1,15 +1,15 @@
 // Whom the attacks meet: a replica of its own on the open net, in cleartext or TLS, or one behind the edge. Real processes in
 // production's settings.
 
-import { readFileSync } from 'node:fs';
-import { mkdtemp, readdir, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Certificate, createAuthority, thisMachine } from '../support/certificate.ts';
-import { type Edge, startEdge } from '../support/edge.ts';
+import { startEdge } from '../support/edge.ts';
 import { type MailServer, startMailServer } from '../support/mail-server.ts';
 import { createDatabase } from '../support/postgres.ts';
-import { productionEnv, programs, type ServerProgram } from '../support/processes.ts';
+import { childOf, residentBytes } from '../support/process-memory.ts';
+import { type Exit, productionEnv, programs, type ServerProgram } from '../support/processes.ts';
 import type { Peer } from '../support/raw-socket.ts';
 
 export interface Target {
@@ -27,9 +27,6 @@ export interface Target {
   stop(): Promise<void>;
 }
 
-/** For a test file. */
-export type StartTarget = () => Promise<Target>;
-
 const { serve } = programs();
 
 /** On any port; what comes from loopback is a stranger like any other. */
@@ -39,6 +36,7 @@ export async function startReplica(scheme: 'http' | 'https'): Promise<Target> {
   const folder = await mkdtemp(join(tmpdir(), 'countersign-hostile-'));
   const tls = scheme === 'https' ? await tlsFiles(folder, authority.issue(thisMachine)) : {};
   const server = await serve({ ...env, ...tls, COUNTERSIGN_TRUSTED_PROXIES: '192.0.2.1/32' });
+  const ends = endsOf(server);
   return {
     url: server.publicUrl,
     peer: { port: Number(new URL(server.publicUrl).port), tls: scheme === 'https' },
@@ -47,7 +45,7 @@ export async function startReplica(scheme: 'http' | 'https'): Promise<Target> {
     server,
     mail,
     memory: () => ({ replica: residentBytes(server.pid) }),
-    failures: () => failuresOf(server),
+    failures: () => failuresOf(server, ends),
     stop: async () => {
       await server.kill();
       await stop();
@@ -61,7 +59,8 @@ export async function startBehindEdge(): Promise<Target> {
   const server = await serve({ ...env, COUNTERSIGN_TRUSTED_PROXIES: 'loopback' });
   const edge = await startEdge({ replicas: [server.publicUrl] });
   if (edge === undefined) throw new Error('there is no HAProxy');
-  const worker = await workerOf(edge);
+  const worker = childOf(edge.pid);
+  const ends = endsOf(server);
   return {
     url: edge.url,
     peer: { port: edge.port, tls: true },
@@ -71,7 +70,7 @@ export async function startBehindEdge(): Promise<Target> {
     mail,
     memory: () => ({ replica: residentBytes(server.pid), edge: residentBytes(worker) }),
     failures: () => [
-      ...failuresOf(server),
+      ...failuresOf(server, ends),
       ...edge
         .log()
         .split('\n')
@@ -109,24 +108,18 @@ async function tlsFiles(folder: string, { cert, key }: Pick<Certificate, 'cert' 
   };
 }
 
-/** The process of HAProxy that serves; a master started it. */
-async function workerOf({ pid }: Edge): Promise<number> {
-  const children = await readdir(`/proc/${pid}/task/${pid}`).then(() =>
-    readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8').trim().split(' '),
-  );
-  return Number(children[0]);
+/** Empty as long as it lives. */
+function endsOf(server: ServerProgram): readonly Exit[] {
+  const ends: Exit[] = [];
+  void server.exit.then((end) => ends.push(end));
+  return ends;
 }
 
-/** @throws Error when there is no such process any more. */
-function residentBytes(pid: number): number {
-  const [, kilobytes] = /^VmRSS:\s+(\d+) kB/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? [];
-  return Number(kilobytes) * 1024;
-}
-
-function failuresOf(server: ServerProgram): readonly string[] {
+function failuresOf(server: ServerProgram, ends: readonly Exit[]): readonly string[] {
   const errors = server
     .stdout()
     .split('\n')
     .filter((line) => /"level":(?:50|60|"error"|"fatal")/.test(line));
-  return server.stderr() === '' ? errors : [...errors, server.stderr()];
+  const words = server.stderr() === '' ? [] : [server.stderr()];
+  return [...ends.map((end) => `it ended: ${JSON.stringify(end)}`), ...words, ...errors];
 }
