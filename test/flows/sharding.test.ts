@@ -62,6 +62,7 @@ const besides: Readonly<Record<string, string>> = {
   'store/maintenance.ts': 'deletes what is old',
   'store/migrate.ts': 'the schema',
   'store/partitions.ts': 'the partitions of the login activity',
+  'store/place.ts': 'which database a URL leads to',
 };
 
 /** What the store sends that is no statement of its own. */
