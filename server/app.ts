@@ -276,7 +276,7 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
       ['COUNTERSIGN_PUBLIC_ADDRESS', config.publicAddress, files.publicTls, publicRoutes(routes)],
       ['COUNTERSIGN_INTERNAL_ADDRESS', config.internalAddress, files.internalTls, internalRoutes(routes)],
     ] as const) {
-      const limits = { connections: config.callLimits.connections };
+      const limits = { connections: config.connections };
       listeners.push(await listenOn(setting, { ...address, limits }, tls, createRequestHandler(options), log));
     }
   } catch (error) {

@@ -58,6 +58,8 @@ export interface Config extends EdgeConfig {
   /** Without them a listener speaks cleartext. */
   readonly publicTls: TlsFiles | undefined;
   readonly internalTls: TlsFiles | undefined;
+  /** Open connections of each listener. */
+  readonly connections: number;
   readonly publicUrl: string;
   readonly dataDir: string;
   readonly databaseUrl: string | undefined;
@@ -229,6 +231,8 @@ export function readSettings(given: Environment): Config {
       key: 'COUNTERSIGN_INTERNAL_TLS_KEY',
       clientCa: 'COUNTERSIGN_INTERNAL_CLIENT_CA',
     }),
+    // More than the edge lets in. Each takes a file descriptor, and many systems give a process 20,000.
+    connections: integer(env, 'COUNTERSIGN_CONNECTIONS', 10_000, 10, 1_000_000),
     publicUrl: url(env, 'COUNTERSIGN_PUBLIC_URL', ['http:', 'https:']) ?? 'http://127.0.0.1:8080',
     dataDir: command.dataDir,
     databaseUrl: databaseUrl(env, 'DATABASE_URL'),

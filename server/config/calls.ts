@@ -12,8 +12,6 @@ export interface CallLimits {
   readonly strangersPerAddress: number;
   /** Of the sessions of one account together. */
   readonly perAccount: number;
-  /** Open connections of each listener. */
-  readonly connections: number;
 }
 
 export function callLimits(env: Environment): CallLimits {
@@ -22,7 +20,5 @@ export function callLimits(env: Environment): CallLimits {
     perAddress: integer(env, 'COUNTERSIGN_CALLS_PER_ADDRESS', 3_000, 1, 1_000_000),
     strangersPerAddress: integer(env, 'COUNTERSIGN_STRANGERS_CALLS_PER_ADDRESS', 600, 1, 1_000_000),
     perAccount: integer(env, 'COUNTERSIGN_CALLS_PER_ACCOUNT', 600, 1, 1_000_000),
-    // More than the edge lets in. Each takes a file descriptor, and many systems give a process 20,000.
-    connections: integer(env, 'COUNTERSIGN_CONNECTIONS', 10_000, 10, 1_000_000),
   };
 }
