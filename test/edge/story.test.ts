@@ -1,5 +1,5 @@
-// The whole story through the edge, over three replicas that are processes of their own: in every protocol, by clients of different
-// make.
+// The whole story through the edge, over three replicas that are processes of their own and tell each other over Redis, where that
+// may be: in every protocol, by clients of different make.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -19,6 +19,7 @@ import { detailsContract, hasPython, makePython } from '../support/generated-cal
 import { type MailServer, startMailServer } from '../support/mail-server.ts';
 import { createDatabase, type TestDatabase } from '../support/postgres.ts';
 import { productionEnv, programs, type ServerProgram } from '../support/processes.ts';
+import { ensureRedis, type RedisServer, startRedis } from '../support/redis.ts';
 import { iphone, serviceToken } from '../support/server.ts';
 import { gate, send } from './http.ts';
 
@@ -28,6 +29,7 @@ const root = join(import.meta.dirname, '../..');
 const { serve } = programs();
 let database: TestDatabase;
 let mail: MailServer;
+let redis: RedisServer | undefined;
 let replicas: readonly ServerProgram[] = [];
 let edge: Edge;
 let trust: Trust;
@@ -35,12 +37,14 @@ let scene: Scene;
 
 beforeAll(async () => {
   if (!hasIt) return;
+  if (await ensureRedis()) redis = await startRedis();
   [database, mail] = await Promise.all([createDatabase(), startMailServer()]);
   const port = await freePort();
   const env = {
     ...productionEnv({ databaseUrl: database.url, smtpUrl: mail.url }),
     COUNTERSIGN_PUBLIC_URL: `https://127.0.0.1:${port}`,
     COUNTERSIGN_DATABASE_PATIENCE: '20s',
+    ...(redis && { REDIS_URL: redis.url }),
   };
   replicas = await Promise.all([serve(env), serve(env), serve(env)]);
   edge = (await startEdge({
@@ -69,6 +73,7 @@ afterAll(async () => {
   await edge?.stop();
   await Promise.all(replicas.map((replica) => replica.kill()));
   await mail?.stop();
+  await redis?.discard();
   await database?.drop();
 });
 
