@@ -11,6 +11,7 @@ import { countersign } from '../command/run.ts';
 import { eventually } from '../support/eventually.ts';
 import { hasPgBouncer, type PgBouncer, startPgBouncer } from '../support/pgbouncer.ts';
 import { createDatabase, type TestDatabase } from '../support/postgres.ts';
+import { startPostgresProxy } from '../support/postgres-proxy.ts';
 import {
   createTestClock,
   goThroughPgBouncer,
@@ -192,6 +193,33 @@ describe.skipIf(!installed)('a server behind it', () => {
     expect(found).toHaveLength(acknowledged.length);
   });
 });
+
+test.skipIf(!installed)(
+  'a server that is cut off from the way past it serves, and says so in its log and its metrics',
+  async () => {
+    const beside = await startTestServer();
+    const direct = await startPostgresProxy(beside.databaseUrl);
+    const server = await startTestServer({ COUNTERSIGN_DATABASE_DIRECT_URL: direct.url }, beside);
+    onTestFinished(async () => {
+      await server.stop();
+      await direct.close();
+      await beside.stop();
+    });
+    const busIsCut = async () => {
+      const metrics = await (await fetch(`${server.internalUrl}/metrics`)).text();
+      return /^countersign_bus_cut\{bus="postgresql"\} (\d)$/m.exec(metrics)?.[1] === '1';
+    };
+    const account = await server.createAccount();
+    const { client } = await server.signInNewDevice(account);
+    await expect.poll(busIsCut, { timeout: 10_000 }).toBe(false);
+    await direct.goDown();
+    await expect.poll(busIsCut, { timeout: 10_000 }).toBe(true);
+    expect(server.log.join()).toContain('the bus over PostgreSQL is cut');
+    expect((await client.account.getAccount({})).account?.email).toBe(account.email);
+    await direct.comeBack(beside.databaseUrl);
+    await expect.poll(busIsCut, { timeout: 10_000 }).toBe(false);
+  },
+);
 
 test('a server whose two ways lead to two databases does not start', async () => {
   const [one, other] = [await createDatabase(), await createDatabase()];
