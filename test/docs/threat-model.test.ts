@@ -16,7 +16,7 @@ describe.each(['docs/threat-model.md', 'docs/standards.md'])('%s', (document) =>
   test('each test that is named is there, in the file that is named', async () => {
     const named = links(await read(document), document).filter(
       // A file may also be spoken of by its own name.
-      ({ words, path }) => path.endsWith('.test.ts') && !words.startsWith('`'),
+      ({ words, path }) => path.startsWith('test/') && path.endsWith('.ts') && !words.startsWith('`'),
     );
     expect(named.length).toBeGreaterThan(30);
     const missing: string[] = [];
