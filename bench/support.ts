@@ -10,7 +10,7 @@ import { join } from 'node:path';
 import pg from 'pg';
 import { pino } from 'pino';
 import { SMTPServer } from 'smtp-server';
-import type { AppConfig } from '../server/app.ts';
+import type { AppConfig } from '../server/app/app-config.ts';
 import { readConfig } from '../server/config.ts';
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../server/development/embedded-postgres.ts';
 import { hashServiceToken, scopes } from '../server/platform/service-tokens.ts';

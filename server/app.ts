@@ -1,23 +1,17 @@
-// The only wiring: config in, running server out. Sees every room and holds no rule.
+// The only wiring: config in, running server out. Sees every room and holds no rule. What is opened by the settings is in app/.
 
 import type { AddressInfo } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { Config } from './config.ts';
-import { createApnsSender } from './delivery/apns.ts';
-import type { Brand } from './delivery/compose.ts';
+import type { AppConfig } from './app/app-config.ts';
+import { migrateWhenReachable, openReplicaOf, sessionUrlOf } from './app/databases.ts';
+import { openDirectory } from './app/directory.ts';
+import { openFiles, openPasswordPolicyOf, openPlacesOf } from './app/files.ts';
+import { brandOf, openSenders, pushServicesOf } from './app/senders.ts';
 import { prepare as prepareMails } from './delivery/compose.ts';
-import { createMailer } from './delivery/email.ts';
-import { createFcmSender } from './delivery/fcm.ts';
 import { startLiveStreams } from './delivery/live.ts';
 import { startOutbox } from './delivery/outbox.ts';
 import { startRevocations } from './delivery/revocations.ts';
-import { createDecoys, type Draw } from './directory/decoys.ts';
-import { createDirectoryClient } from './directory/directory-client.ts';
-import { createEmbeddedDirectory } from './directory/embedded.ts';
-import { createPasswordPolicy, type OpenPasswordPolicy } from './directory/password-policy.ts';
-import { createPasswords, type Passwords } from './directory/passwords.ts';
-import { createRemoteDirectory } from './directory/remote.ts';
-import type { PushService } from './domain/delivery.ts';
+import type { Passwords } from './directory/passwords.ts';
 import { type Address, ConfigError } from './environment.ts';
 import type { Deps } from './flows/accounts.ts';
 import { emailWhereAppFailed, withdrawNotifications } from './flows/fallback.ts';
@@ -25,23 +19,19 @@ import { signWasNotMe } from './flows/links.ts';
 import { sendPasswordReset, signResetLink } from './flows/passwords.ts';
 import type { Clock } from './flows/ports.ts';
 import { createOrigins } from './location/origins.ts';
-import { bundledCityFiles, openPlaces, type Places } from './location/places.ts';
 import { joinBuses } from './platform/bus.ts';
 import { startPostgresBus } from './platform/bus-postgres.ts';
 import { startRedisBus } from './platform/bus-redis.ts';
 import { startCallLimiter } from './platform/call-limits.ts';
 import { createRandom } from './platform/clock.ts';
 import { createDraw } from './platform/draws.ts';
-import { type KeySource, openKeyRing } from './platform/key-ring.ts';
 import { createAccessTokens, createCodes } from './platform/keys.ts';
 import { createLinks } from './platform/links.ts';
 import type { Logger } from './platform/log.ts';
 import { openRedis } from './platform/redis.ts';
 import { secrets } from './platform/secrets.ts';
-import { parseServiceTokens, type ServiceGrants } from './platform/service-tokens.ts';
 import { createTelemetry } from './platform/telemetry.ts';
-import { type OpenTls, openTls, type TlsFiles } from './platform/tls-files.ts';
-import { openWatchedFile } from './platform/watched-file.ts';
+import type { OpenTls } from './platform/tls-files.ts';
 import { wasNotMeUrl } from './rpc/deny.ts';
 import type { Handler } from './rpc/exchange.ts';
 import { createRequestHandler } from './rpc/handler.ts';
@@ -54,30 +44,12 @@ import { announceBy, announceByNotify } from './store/announce.ts';
 import { createAuditRecords } from './store/audit-records.ts';
 import { createCallCountClient } from './store/call-counts.ts';
 import { Database } from './store/database.ts';
-import { isMisconfigured, isPooler, isUnavailable } from './store/database-errors.ts';
 import { createDeliveryLog } from './store/delivery-log.ts';
 import { readJobStats } from './store/job-stats.ts';
 import { maintain, makePartitions } from './store/maintenance.ts';
-import { migrate } from './store/migrate.ts';
-import { identityOf } from './store/place.ts';
-import { openReadReplica, type ReadReplica, replicaPoolSize } from './store/read-replica.ts';
 import { createRevocationLog } from './store/revocations.ts';
-import {
-  createDirectoryEntries,
-  createDirectoryWriter,
-  createMetAccounts,
-  createStore,
-  readHeldForms,
-} from './store/store.ts';
+import { createStore } from './store/store.ts';
 import { createLiveStore } from './store/streams.ts';
-
-/** What development mode fills in, and production must be given. */
-export interface AppConfig extends Config {
-  readonly databaseUrl: string;
-  readonly smtpUrl: string;
-  readonly codeKeys: KeySource;
-  readonly signingKeys: KeySource;
-}
 
 export interface App {
   readonly publicAddress: string;
@@ -94,11 +66,6 @@ export interface App {
 /** From the begin of a stop to the end of the last call: it leaves some time to the jobs. */
 const callsEndWithinMs = 7_000;
 const healthEveryMs = 500;
-/** The mix of the forms that hashes are kept in changes slowly. */
-const decoysEveryMs = 600_000;
-/** Where it could not be read. */
-const decoysAgainMs = 5_000;
-
 /** @param hashing what compares passwords, where it is not argon2id: benches measure all the rest without it. */
 export async function startApp(config: AppConfig, log: Logger, clock: Clock, hashing?: Passwords): Promise<App> {
   const random = createRandom();
@@ -111,7 +78,6 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
     migrateWhenReachable(config, clock, log),
   ]);
   const { databasePatienceMs: patienceMs } = config;
-  // What needs a session of PostgreSQL's goes past a pooler.
   const sessionUrl = sessionUrlOf(config);
   const database = new Database({
     url: config.databaseUrl,
@@ -296,130 +262,6 @@ export async function startApp(config: AppConfig, log: Logger, clock: Clock, has
   };
 }
 
-/** Where accounts live: beside our own tables, or in the customer's system, where nothing of ours writes. */
-async function openDirectory(
-  config: AppConfig,
-  database: Database,
-  draw: Draw,
-  clock: Clock,
-  log: Logger,
-  hashing: Passwords | undefined,
-): Promise<Pick<Deps, 'directory' | 'directoryWriter'> & { readonly closeDirectory: () => void }> {
-  if (config.directory !== undefined) {
-    const client = createDirectoryClient(config.directory, log);
-    const directory = createRemoteDirectory(client, createMetAccounts(database, clock.now));
-    return { directory, directoryWriter: undefined, closeDirectory: client.close };
-  }
-  const passwords = hashing ?? createPasswords(config.hashesAtOnce, 200);
-  const decoys = createDecoys(() => readHeldForms(database), draw, log);
-  let closed = false;
-  const mix = async () => {
-    const read = await decoys.refresh();
-    if (!closed) mixing = setTimeout(mix, read ? decoysEveryMs : decoysAgainMs);
-  };
-  let mixing: NodeJS.Timeout | undefined;
-  await mix();
-  return {
-    directory: createEmbeddedDirectory(createDirectoryEntries(database), passwords, decoys),
-    directoryWriter: createDirectoryWriter(database, passwords.hash, decoys.refresh),
-    closeDirectory: () => {
-      closed = true;
-      clearTimeout(mixing);
-    },
-  };
-}
-
-/** The push services that are configured. */
-function pushServicesOf({ apns, fcm }: AppConfig): readonly PushService[] {
-  return [...(apns ? (['APNS'] as const) : []), ...(fcm ? (['FCM'] as const) : [])];
-}
-
-const logoContentId = 'logo';
-
-function brandOf(config: AppConfig): Brand {
-  return {
-    name: config.brandName,
-    color: config.brandColor,
-    logoCid: config.brandLogo && logoContentId,
-    support: config.supportContact,
-  };
-}
-
-function openSenders(config: AppConfig, clock: Clock) {
-  const { apns, fcm, brandLogo } = config;
-  return {
-    mailer: createMailer({
-      routes: [config.smtpUrl, ...(config.smtpFallbackUrl === undefined ? [] : [config.smtpFallbackUrl])],
-      from: config.mailFrom,
-      dkim: config.dkim,
-      logo: brandLogo && { ...brandLogo, contentId: logoContentId },
-      elapsedMs: () => performance.now(),
-    }),
-    apns: apns && createApnsSender({ ...apns, now: clock.now }),
-    fcm: fcm && createFcmSender({ ...fcm, now: clock.now }),
-  };
-}
-
-async function openPlacesOf(config: AppConfig, log: Logger): Promise<Places> {
-  try {
-    return await openPlaces({
-      cityFiles: config.geoipCity === undefined ? bundledCityFiles() : [config.geoipCity],
-      connectionTypeFile: config.geoipConnectionType,
-      asnFile: config.geoipAsn,
-      anonymousIpFile: config.geoipAnonymousIp,
-      log,
-    });
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    const settings =
-      'COUNTERSIGN_GEOIP_CITY, COUNTERSIGN_GEOIP_CONNECTION_TYPE, COUNTERSIGN_GEOIP_ASN or COUNTERSIGN_GEOIP_ANONYMOUS_IP';
-    throw new ConfigError(`${settings}: ${why}`);
-  }
-}
-
-async function openPasswordPolicyOf(config: AppConfig, log: Logger): Promise<OpenPasswordPolicy> {
-  try {
-    return await createPasswordPolicy({ breachedFile: config.breachedPasswords, brandName: config.brandName, log });
-  } catch (error) {
-    throw new ConfigError(`COUNTERSIGN_BREACHED_PASSWORDS: ${error instanceof Error ? error.message : String(error)}`);
-  }
-}
-
-/** What is in files that may be replaced while the server runs. */
-async function openFiles(config: AppConfig, clock: Clock, log: Logger) {
-  const tls = async (named: TlsFiles | undefined): Promise<OpenTls | undefined> =>
-    named && openTls(named, { log, now: clock.now });
-  try {
-    const [services, codeKeys, signingKeys, publicTls, internalTls] = await Promise.all([
-      openServiceGrants(config, log),
-      openKeyRing(config.codeKeys, log),
-      openKeyRing(config.signingKeys, log),
-      tls(config.publicTls),
-      tls(config.internalTls),
-    ]);
-    const close = () => {
-      for (const file of [services, codeKeys, signingKeys, publicTls, internalTls]) file?.close();
-    };
-    return { services, codeKeys, signingKeys, publicTls, internalTls, close };
-  } catch (error) {
-    // It names its setting.
-    throw new ConfigError(error instanceof Error ? error.message : String(error));
-  }
-}
-
-/** The callers that the settings name, and those of the file, as it is now. */
-async function openServiceGrants(config: AppConfig, log: Logger): Promise<ServiceGrants & { close(): void }> {
-  const { serviceTokens, serviceTokensFile: path } = config;
-  if (path === undefined) return { current: () => serviceTokens, onChange: () => {}, close: () => {} };
-  const file = await openWatchedFile({
-    path,
-    parse: (content) => [...serviceTokens, ...parseServiceTokens(content.toString())],
-    log,
-    name: 'COUNTERSIGN_SERVICE_TOKENS_FILE',
-  });
-  return { current: file.current, onChange: file.onChange, close: file.close };
-}
-
 async function listenOn(
   setting: string,
   address: Address & Pick<ListenOptions, 'limits'>,
@@ -438,57 +280,4 @@ async function listenOn(
 
 function hostOf({ address, family }: AddressInfo): string {
   return family === 'IPv6' ? `[${address}]` : address;
-}
-
-const sessionUrlOf = ({ databaseUrl, databaseDirectUrl }: AppConfig) => databaseDirectUrl ?? databaseUrl;
-
-function openReplicaOf(config: AppConfig, primary: Database, log: Logger): ReadReplica | undefined {
-  if (config.databaseReplicaUrl === undefined) return undefined;
-  const replica = new Database({
-    url: config.databaseReplicaUrl,
-    poolSize: replicaPoolSize(config.databasePoolSize),
-    // Where it takes longer, there is time left to ask the primary.
-    patienceMs: Math.floor(config.databasePatienceMs / 3),
-    pooled: config.databaseDirectUrl !== undefined,
-    standby: true,
-  });
-  return openReadReplica(replica, primary, () => performance.now(), log);
-}
-
-async function migrateWhenReachable(config: AppConfig, clock: Clock, log: Logger): Promise<void> {
-  const { databaseUrl, databaseDirectUrl: directUrl } = config;
-  const direct = 'COUNTERSIGN_DATABASE_DIRECT_URL';
-  if (directUrl !== undefined) {
-    const through = await whenReachable('DATABASE_URL', log, () => identityOf(databaseUrl));
-    const past = await whenReachable(direct, log, () => identityOf(directUrl));
-    // Else what calls write would be in the one, and jobs be looked for in the other.
-    if (through !== undefined && past !== undefined && through !== past)
-      throw new ConfigError(`DATABASE_URL and ${direct} have to lead to one database, and lead to two`);
-  }
-  const setting = directUrl === undefined ? 'DATABASE_URL' : direct;
-  await whenReachable(setting, log, () => migrate(sessionUrlOf(config), clock.now()));
-}
-
-/** At a start of many, or beside a database that starts too, PostgreSQL may not answer yet. */
-async function whenReachable<T>(setting: string, log: Logger, work: () => Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await work();
-    } catch (error) {
-      if (isMisconfigured(error)) {
-        const why = error instanceof Error ? error.message : String(error);
-        throw new ConfigError(`${setting} takes a database that can be used as it says: ${why}`);
-      }
-      if (isPooler(error)) {
-        const direct = 'COUNTERSIGN_DATABASE_DIRECT_URL takes the one behind it';
-        throw new ConfigError(`${setting} leads through a pooler, which has no sessions of PostgreSQL: ${direct}`);
-      }
-      if (!isUnavailable(error)) throw error;
-      log.warn(
-        { why: error instanceof Error ? error.message : String(error) },
-        `PostgreSQL is not reachable by ${setting}; trying again`,
-      );
-      await sleep(500);
-    }
-  }
 }

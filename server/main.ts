@@ -1,7 +1,8 @@
 // Starts the server and stops it on SIGTERM or SIGINT. Knows exit codes, and nothing else.
 
 import { enableCompileCache } from 'node:module';
-import type { App, AppConfig } from './app.ts';
+import type { AppConfig } from './app/app-config.ts';
+import type { App } from './app.ts';
 import { type Config, readConfig } from './config.ts';
 import { ConfigError, exitCodeOfConfigError } from './environment.ts';
 import { systemClock } from './platform/clock.ts';

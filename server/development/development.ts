@@ -3,7 +3,8 @@
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, rename, writeFile } from 'node:fs/promises';
 import { resolve } from 'node:path';
-import type { App, AppConfig } from '../app.ts';
+import type { AppConfig } from '../app/app-config.ts';
+import type { App } from '../app.ts';
 import type { Config } from '../config.ts';
 import { DomainError } from '../domain/errors.ts';
 import { createAccount } from '../flows/accounts.ts';

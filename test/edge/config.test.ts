@@ -12,26 +12,13 @@ import { render } from '../../edge/render.ts';
 import { readEdgeConfig } from '../../server/config.ts';
 import { createAuthority, selfSigned } from '../support/certificate.ts';
 import { holdsItsOwnSecret, isCheap, isStream, publicRpcs } from '../support/contract.ts';
-import { type Edge, type EdgeOptions, hasHaproxy, startEdge } from '../support/edge.ts';
+import { hasHaproxy } from '../support/edge.ts';
 import { eventually } from '../support/eventually.ts';
 import { freePort } from '../support/free-port.ts';
+import { edgeOver, replicaThat } from './for-a-test.ts';
 import { proxyLine, rawRequest, send, sendAs } from './http.ts';
-import { startReplica } from './stand-in.ts';
 
 const hasIt = await hasHaproxy();
-
-async function edgeOver(options: EdgeOptions): Promise<Edge> {
-  const edge = await startEdge(options);
-  if (edge === undefined) throw new Error('no HAProxy');
-  onTestFinished(() => edge.stop());
-  return edge;
-}
-
-async function replicaThat(...how: Parameters<typeof startReplica>) {
-  const replica = await startReplica(...how);
-  onTestFinished(() => replica.stop());
-  return replica;
-}
 
 /** A folder for a test, with a certificate and its authority in it. */
 async function makeFolder() {

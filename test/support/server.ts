@@ -10,7 +10,8 @@ import { RevocationReason } from '../../gen/countersign/internal/v1/sessions_pb.
 import { Channel } from '../../gen/countersign/v1/challenge_pb.ts';
 import { Platform } from '../../gen/countersign/v1/device_pb.ts';
 import type { Session } from '../../gen/countersign/v1/session_pb.ts';
-import { type App, type AppConfig, startApp } from '../../server/app.ts';
+import type { AppConfig } from '../../server/app/app-config.ts';
+import { type App, startApp } from '../../server/app.ts';
 import { readConfig } from '../../server/config.ts';
 import type { Clock } from '../../server/flows/ports.ts';
 import { createLog } from '../../server/platform/log.ts';
