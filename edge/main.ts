@@ -36,7 +36,6 @@ async function run(): Promise<void> {
   await mkdir(folder, { recursive: true });
   const url = `https://${hostAndPort(edge.address)}`;
   const replicas = edge.replicas.length === 0 ? await startDevelopmentReplicas(url, folder) : undefined;
-  const stop = async () => replicas?.stop();
   try {
     const certificate = edge.certificate ?? (await makeCertificate(folder));
     const over = { ...edge, replicas: replicas?.addresses ?? edge.replicas };
@@ -77,7 +76,7 @@ async function run(): Promise<void> {
     await haproxy.stop();
     if (failed && !asked) throw new Error('HAProxy has ended');
   } finally {
-    await stop();
+    await replicas?.stop();
   }
 }
 
@@ -90,13 +89,20 @@ function exampleCall(url: string, replicas: Replicas | undefined): readonly stri
 
 /** What `npm run build` makes has none of the parts of development. */
 async function startDevelopmentReplicas(url: string, folder: string): Promise<Replicas> {
-  const { startReplicas } = await import('./replicas.ts');
+  const { startReplicas } = await import('./replicas.ts').catch(() =>
+    missing(
+      'COUNTERSIGN_EDGE_REPLICAS',
+      'host:port of each replica; development, which starts some, is not installed here',
+    ),
+  );
   return startReplicas(readConfig(process.env), url, folder);
 }
 
 /** For this machine, for a day, and its own authority. */
 async function makeCertificate(folder: string): Promise<string> {
-  const { selfSigned } = await import('../server/development/certificate.ts');
+  const { selfSigned } = await import('../server/development/certificate.ts').catch(() =>
+    missing('COUNTERSIGN_EDGE_CERTIFICATE', 'a PEM file; development, which makes one, is not installed here'),
+  );
   const { cert, key } = selfSigned();
   const path = join(folder, 'certificate.pem');
   await writeFile(path, `${cert}${key}`, { mode: 0o600 });

@@ -59,7 +59,9 @@ export async function startReplicas(config: Config, publicUrl: string, folder: s
       COUNTERSIGN_INTERNAL_ADDRESS: hostAndPort(internalAddress),
     });
     const log = createWriteStream(logPath);
+    /** Until it serves. */
     let said = '';
+    let isServing = false;
     const exit = once(child, 'close').then(() => {
       log.end();
       if (!stopping) process.stdout.write(`The replica at ${hostAndPort(publicAddress)} has ended: ${logPath}\n`);
@@ -69,8 +71,10 @@ export async function startReplicas(config: Config, publicUrl: string, folder: s
       for (const stream of [child.stdout, child.stderr]) {
         stream?.on('data', (piece: Buffer) => {
           log.write(piece);
+          if (isServing) return;
           said += piece;
-          if (said.includes('Ctrl+C')) resolve();
+          isServing = said.includes('Ctrl+C');
+          if (isServing) resolve();
         });
       }
     });

@@ -2,11 +2,17 @@
 // where it is out of reach. A call that nothing can count is refused. It must not know which calls there are.
 
 import type { RateLimiterAbstract } from 'rate-limiter-flexible';
-import type { CallLimits } from '../config/calls.ts';
 import { DomainError, isAway } from '../domain/errors.ts';
 import { subnetOf } from '../domain/network.ts';
 import type { CallLimiter } from '../flows/ports.ts';
 import type { RedisConnections } from './redis.ts';
+
+/** Calls a minute. */
+export interface CallCounts {
+  readonly perAddress: number;
+  readonly strangersPerAddress: number;
+  readonly perAccount: number;
+}
 
 /** Runs the statements that rate-limiter-flexible writes over this table. */
 export interface CallCountClient {
@@ -29,7 +35,7 @@ export interface RunningCallLimiter extends CallLimiter {
 const windowSeconds = 60;
 
 export async function startCallLimiter(
-  limits: CallLimits,
+  limits: CallCounts,
   postgres: CallCountClient,
   redis: RedisConnections | undefined,
 ): Promise<RunningCallLimiter> {

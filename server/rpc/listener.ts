@@ -113,8 +113,13 @@ export async function listen(options: ListenOptions): Promise<Listener> {
   });
   http1.on('request', (req, res) => {
     const place = placeOf(req.socket);
-    if (place === undefined || !place.admits()) {
+    if (place === undefined) {
       req.socket.destroy();
+      return;
+    }
+    if (!place.admits()) {
+      // As HTTP/2's REFUSED_STREAM: nothing was done.
+      res.writeHead(503, { connection: 'close', 'retry-after': '1' }).end();
       return;
     }
     // HTTP/1.1 has no GOAWAY: an answer says that its connection goes. Upgrades are ignored, but Node's parser reads
@@ -135,8 +140,8 @@ export async function listen(options: ListenOptions): Promise<Listener> {
     maxSessionInvalidFrames: 100,
     // A burst of calls before our settings arrive is refused stream by stream, and clients try those again.
     maxSessionRejectedStreams: 1_000,
-    // A rapid reset (CVE-2023-44487, some 100,000 a second) ends the session. A proxy puts many clients on one session, at most
-    // as many as it may have streams, and resets a stream for each that leaves: it must stay far below.
+    // A rapid reset (CVE-2023-44487, some 100,000 a second) ends the session. A proxy other than our edge may put many clients on
+    // one session, at most as many as it may have streams, and resets a stream for each that leaves: that must stay far below.
     streamResetBurst: 1_000,
     streamResetRate: 200,
   });

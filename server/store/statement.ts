@@ -101,14 +101,15 @@ function placeOf(column: string): Place {
 /** A name by which connections know a statement of this text; PostgreSQL tells 63 bytes of it. */
 export const nameOf = (text: string) => hash('sha256', text, 'base64url');
 
+const made: Statement<never, unknown>[] = [];
 /** All that there are: so that what has to hold for each of them can be held, whether or not it was ever run. */
-export const statements: Statement<never, unknown>[] = [];
+export const statements: readonly Statement<never, unknown>[] = made;
 
 const parameters = new Proxy({}, { get: (_, property) => new Parameter(String(property)) });
 
 /**
  * `build` writes the statement once; each property of its second argument is a parameter of that name, whose value comes
- * with every run. One that is named as a JSON column is written as JSON.
+ * with every run. One that is named as a JSON column is written as JSON. Only for the top of a module: it is never forgotten.
  */
 export function statement<V extends object, R = unknown>(
   build: (db: Builder, values: V) => Compilable<R> | RawBuilder<R>,
@@ -122,7 +123,7 @@ export function statement<V extends object, R = unknown>(
   };
   let places: readonly Place[] | undefined;
   let name: string | undefined;
-  const made: Statement<V, R> = {
+  const one: Statement<V, R> = {
     get name() {
       // Of its text, so that a connection never knows two by one name.
       name ??= nameOf(compile().sql);
@@ -155,8 +156,8 @@ export function statement<V extends object, R = unknown>(
       return row as R;
     },
   };
-  statements.push(made);
-  return made;
+  made.push(one);
+  return one;
 }
 
 /**

@@ -56,7 +56,7 @@ const spellings = [
   `/countersign.v1.TwoStepAuth/SignIn/../..${internal}`,
   `/countersign.v1.TwoStepAuth/SignIn/..%2f..${internal}`,
   `/deny/..${internal}`,
-  `/deny?/..${internal}`.replace('?', '%3f'),
+  `/deny%3f/..${internal}`,
   internal.replace('c', '%63'),
   internal.replace('/G', '%2fG'),
   internal.replace('/G', '//G'),

@@ -6,6 +6,7 @@ import { grpcJs } from '../story/grpc-js.ts';
 import { plainFetch } from '../story/plain-fetch.ts';
 import { hasHaproxy, startEdge, ways } from '../support/edge.ts';
 import { startTestServer } from '../support/server.ts';
+import { edgeOver } from './for-a-test.ts';
 import { gate } from './http.ts';
 import { startReplica } from './stand-in.ts';
 
@@ -14,9 +15,7 @@ const hasIt = await hasHaproxy();
 test.skipIf(!hasIt)('ten reloads, one after the other, lose no call', { timeout: 120_000 }, async () => {
   const server = await startTestServer();
   onTestFinished(() => server.stop());
-  const edge = await startEdge({ replicas: [server.publicUrl], env: { COUNTERSIGN_CALLS_PER_ADDRESS: '1000000' } });
-  if (edge === undefined) throw new Error('no HAProxy');
-  onTestFinished(() => edge.stop());
+  const edge = await edgeOver({ replicas: [server.publicUrl], env: { COUNTERSIGN_CALLS_PER_ADDRESS: '1000000' } });
   // What Node's fetch trusts.
   tls.setDefaultCACertificates([edge.ca]);
   const { session } = await server.signInNewDevice(await server.createAccount());

@@ -41,7 +41,8 @@ describe.skipIf(!hasIt)('bodies and headers', () => {
       { ':path': path, 'content-type': 'application/grpc', 'content-length': 65542 },
       'x',
     ).catch(() => undefined);
-    if (asGrpc !== undefined) expect(asGrpc.headers['grpc-status']).toBe('3');
+    // Its stream may be reset before its answer is read.
+    expect([undefined, '3']).toContain(asGrpc?.headers['grpc-status']);
     expect(replica.calls).toEqual([]);
     expect((await send(edge, { ':path': path }, 'x'.repeat(65_541))).status).toBe(200);
   });

@@ -1,11 +1,11 @@
 // Streams through the edge: they outlive every one of its time-outs, end with their client, and move when the edge is loaded anew.
 
 import { setTimeout as sleep } from 'node:timers/promises';
-import { afterAll, beforeAll, describe, expect, onTestFinished, test, vi } from 'vitest';
-import { Channel } from '../../gen/countersign/v1/challenge_pb.ts';
-import { type Edge, hasHaproxy, startEdge, ways } from '../support/edge.ts';
-import { iphone, startTestServer, type TestAccount, type TestDevice, type TestServer } from '../support/server.ts';
-import { type Watcher, watch } from '../support/watch.ts';
+import { afterAll, beforeAll, describe, expect, test, vi } from 'vitest';
+import { type Edge, hasHaproxy, ways } from '../support/edge.ts';
+import { startTestServer, type TestDevice, type TestServer } from '../support/server.ts';
+import { codeToApp, type Watcher, watch } from '../support/watch.ts';
+import { edgeOver } from './for-a-test.ts';
 
 const hasIt = await hasHaproxy();
 let server: TestServer;
@@ -18,23 +18,6 @@ afterAll(() => server?.stop());
 const timeoutMs = 1_200;
 const times = ['requestTimeout', 'bodyTimeout', 'keepAliveTimeout', 'clientTimeout', 'serverTimeout'] as const;
 const parameters = Object.fromEntries(times.map((name) => [name, `${timeoutMs}ms`]));
-
-async function edgeOver(options: Partial<Parameters<typeof startEdge>[0]> = {}): Promise<Edge> {
-  const edge = await startEdge({ replicas: [server.publicUrl], ...options });
-  if (edge === undefined) throw new Error('no HAProxy');
-  onTestFinished(() => edge.stop());
-  return edge;
-}
-
-/** Something that the account's apps are told, as soon as they watch. */
-async function knock(account: TestAccount): Promise<void> {
-  const client = server.appClient();
-  const { result } = await client.twoStepAuth.signIn({ ...account, device: iphone });
-  if (result.case !== 'challengeGrant') throw new Error('no challenge');
-  const { challengeToken, challenge } = result.value;
-  if (challenge?.defaultChannel === Channel.APP) return;
-  await client.twoStepAuth.sendCode({ challengeToken, channel: Channel.APP });
-}
 
 /** A device that reads its stream once: what it hears, and how that ends. */
 async function open(edge: Edge, way: (typeof ways)[number], { session }: TestDevice) {
@@ -51,19 +34,19 @@ async function open(edge: Edge, way: (typeof ways)[number], { session }: TestDev
 
 describe.skipIf(!hasIt)('a stream through the edge', () => {
   test('outlives every time-out, though its client only reads, in every protocol', async () => {
-    const edge = await edgeOver({ parameters });
+    const edge = await edgeOver({ replicas: [server.publicUrl], parameters });
     const account = await server.createAccount();
     const devices: [(typeof ways)[number], TestDevice][] = [];
     for (const way of ways) devices.push([way, await server.signInNewDevice(account)]);
     const opened = await Promise.all(devices.map(([way, device]) => open(edge, way, device)));
     const since = performance.now();
     while (performance.now() - since < 3 * timeoutMs) {
-      await knock(account);
+      await codeToApp(server, account);
       await sleep(timeoutMs / 4);
     }
     for (const { way, heard } of opened) {
       const before = heard.length;
-      await knock(account);
+      await codeToApp(server, account);
       await vi.waitFor(() => expect([way, heard.length > before]).toEqual([way, true]), { timeout: 10_000 });
     }
     // It is what they hear that keeps them: where nothing comes, they are cut.
@@ -71,7 +54,7 @@ describe.skipIf(!hasIt)('a stream through the edge', () => {
   });
 
   test('ends at the replica when its client goes', async () => {
-    const edge = await edgeOver();
+    const edge = await edgeOver({ replicas: [server.publicUrl] });
     const account = await server.createAccount();
     const { session } = await server.signInNewDevice(account);
     const rows = () => server.query('select from open_stream where device_id = $1', [session.deviceId]);
@@ -86,7 +69,7 @@ describe.skipIf(!hasIt)('a stream through the edge', () => {
   });
 
   test('comes back by itself when the edge is loaded anew, and misses nothing', async () => {
-    const edge = await edgeOver({ parameters: { hardStopAfter: '1s' } });
+    const edge = await edgeOver({ replicas: [server.publicUrl], parameters: { hardStopAfter: '1s' } });
     const account = await server.createAccount();
     const devices: [(typeof ways)[number], TestDevice][] = [];
     for (const way of ways) devices.push([way, await server.signInNewDevice(account)]);
@@ -104,7 +87,7 @@ describe.skipIf(!hasIt)('a stream through the edge', () => {
         events.flatMap(({ case: kind, value }) => (kind === 'codeArrived' ? [value.challenge?.challengeId] : [])),
       );
     for (let knocks = 1; knocks <= 3; knocks++) {
-      await knock(account);
+      await codeToApp(server, account);
       await vi.waitFor(
         () => expect(watchers.map((each) => challenges(each).size)).toEqual(watchers.map(() => knocks)),
         {

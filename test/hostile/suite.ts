@@ -61,8 +61,8 @@ export function standsAttacks(start: () => Promise<Target>, { slowOnes }: { read
       fate: await flood.run(stranger(), target.isEdge ? 0 : patienceMs),
     }));
     // What the edge takes it takes alone: it opens a connection to a replica for each of its clients.
-    const mayBeSent = (ends: string) => target.isEdge || ends === 'any';
-    expect(fates.flatMap(({ name, ends, fate }) => (fate === 'sent' && !mayBeSent(ends) ? [name] : []))).toEqual([]);
+    if (target.isEdge) return;
+    expect(fates.flatMap(({ name, ends, fate }) => (fate === 'sent' && ends !== 'any' ? [name] : []))).toEqual([]);
   });
 
   test(`${idleConnections} connections that do nothing`, async () => {
@@ -234,10 +234,11 @@ function isOver(frames: readonly Frame[]): boolean {
   );
 }
 
-/** Of the first answer, as HPACK writes those that are frequent (RFC 7541, appendix A); of another, and of none, 0. */
+/** Of the first answer, as HPACK writes those that are frequent (RFC 7541, appendix A); of another -1, and of none 0. */
 function statusOf(frames: readonly Frame[]): number {
   const block = frames.find(({ type }) => type === 'headers')?.payload;
+  if (block === undefined) return 0;
   // The table may be given a size before.
-  const first = block?.find((byte, index) => (byte & 0xe0) !== 0x20 && (index === 0 || byte >= 0x88)) ?? 0;
-  return [200, 204, 206, 304, 400, 404, 500][first - 0x88] ?? 0;
+  const first = block.find((byte, index) => (byte & 0xe0) !== 0x20 && (index === 0 || byte >= 0x88)) ?? 0;
+  return [200, 204, 206, 304, 400, 404, 500][first - 0x88] ?? -1;
 }

@@ -18,6 +18,7 @@ import { createLog } from '../../server/platform/log.ts';
 import { emptyCityFile } from '../support/city-file.ts';
 import { eventually } from '../support/eventually.ts';
 import { type MailServer, startMailServer } from '../support/mail-server.ts';
+import { queueMails } from '../support/queued-mails.ts';
 import { iphone, serviceToken, testConfig } from '../support/server.ts';
 
 const many = 20;
@@ -130,15 +131,7 @@ test('each code that they promise is sent once', async () => {
 
 test('what waits when several start at once is sent once', async () => {
   await Promise.all(servers.map((server) => server.stop()));
-  await pool.query(
-    `insert into delivery (account_id, delivery_id, kind, channel, address, locale, state, create_time)
-     select account_id, gen_random_uuid(), 'EMAIL_CHANGED', 'EMAIL', 'waited' || n || '@example.com', 'en', 'QUEUED', now()
-     from account, generate_series(1, 300) n where account_id = (select min(account_id) from account)`,
-  );
-  await pool.query(
-    `select graphile_worker.add_job('deliver', json_build_object('accountId', account_id, 'deliveryId', delivery_id))
-     from delivery where kind = 'EMAIL_CHANGED'`,
-  );
+  await queueMails(pool, 'deliver', 'waited', 300);
   servers = await startServers(many);
   await eventually(30_000, async () => expect(await queued()).toBe(0));
   const counts = [...mailsByAddress()].filter(([address]) => address.startsWith('waited'));

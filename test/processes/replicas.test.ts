@@ -13,6 +13,7 @@ import { eventually } from '../support/eventually.ts';
 import { type MailServer, startMailServer } from '../support/mail-server.ts';
 import { createDatabase, type TestDatabase } from '../support/postgres.ts';
 import { productionEnv, programs } from '../support/processes.ts';
+import { queueMails } from '../support/queued-mails.ts';
 import { refusal } from '../support/refusal.ts';
 import { type Replica, startReplicas } from '../support/replicas.ts';
 import { iphone } from '../support/server.ts';
@@ -135,16 +136,7 @@ test('a story whose every call goes to another replica than the one before', asy
 });
 
 test('of 200 jobs each is done once, and every replica does some', async () => {
-  await pool.query(
-    `insert into delivery (account_id, delivery_id, kind, channel, address, locale, state, create_time)
-     select account_id, gen_random_uuid(), 'EMAIL_CHANGED', 'EMAIL', 'job' || n || '@example.com', 'en', 'QUEUED', now()
-     from account, generate_series(1, 200) n where account_id = (select min(account_id) from account)`,
-  );
-  await pool.query(
-    `select graphile_worker.add_job('mail', json_build_object('accountId', account_id, 'deliveryId', delivery_id))
-     from delivery where kind = 'EMAIL_CHANGED'`,
-  );
-  const addresses = Array.from({ length: 200 }, (_, at) => `job${at + 1}@example.com`);
+  const addresses = await queueMails(pool, 'mail', 'job', 200);
   await Promise.all(addresses.map((address) => mail.waitFor(address)));
   await eventually(30_000, async () => {
     const { rowCount } = await pool.query(`select from graphile_worker.jobs where task_identifier = 'mail'`);

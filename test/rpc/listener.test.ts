@@ -217,9 +217,8 @@ test('a client that does not answer the ping holds up no stop', async () => {
   onTestFinished(() => raw.close());
   void raw.send(headersFrame(1, checkPath), dataFrame(1, Buffer.alloc(5), true));
   await eventually(5_000, () => expect(raw.frames().some(({ type }) => type === 'headers')).toBe(true));
-  const before = performance.now();
-  await server.close(30_000);
-  expect(performance.now() - before).toBeLessThan(20_000);
+  // Longer than a test may take.
+  await server.close(120_000);
 });
 
 test('once a close is announced, HTTP/1.1 connections go with their next answer, and new ones come in', async () => {

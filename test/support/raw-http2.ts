@@ -135,7 +135,6 @@ export function settingsFrame(settings: readonly (readonly [id: number, value: n
   return frame(types.settings, 0, 0, payload);
 }
 
-export const settingsAckFrame = (): Buffer => frame(types.settings, ack, 0, new Uint8Array());
 export const pingFrame = (): Buffer => frame(types.ping, 0, 0, new Uint8Array(8));
 export const windowFrame = (stream: number, by: number): Buffer => frame(types.window, 0, stream, word(by));
 export const priorityFrame = (stream: number): Buffer =>

@@ -33,9 +33,12 @@ const settings = {
   COUNTERSIGN_DATABASE_POOL: '8',
 };
 
+/** Whether HAProxy and Redis are here, after installing them where that is allowed. */
+export const hasSite = async (): Promise<boolean> => (await hasHaproxy()) && (await ensureRedis());
+
 /** Undefined where HAProxy or Redis is missing and may not be installed, which is said. */
 export async function startSite(programs: Programs, env: Readonly<Record<string, string>>): Promise<Site | undefined> {
-  if (!(await hasHaproxy()) || !(await ensureRedis())) return undefined;
+  if (!(await hasSite())) return undefined;
   const [cluster, mail, redis] = await Promise.all([startCluster(), startMailServer(), startRedis()]);
   const postgres = await startPostgresProxy(cluster.url());
   const replicas = await startReplicas(programs, 3, {
